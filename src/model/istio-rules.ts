@@ -1,0 +1,39 @@
+/** What Istio's definitions demand across fields (upstream writes them in CEL). */
+import type { RuleBreach } from "./schema.ts";
+
+export function labelKeysWithoutWildcards(value: Readonly<Record<string, unknown>>): RuleBreach | undefined {
+  const keys = Object.keys(value);
+  if (keys.includes("")) return { field: "", message: "key must not be empty" };
+  return keys.some((key) => key.includes("*")) ? { field: "", message: "wildcard not allowed in label key match" } : undefined;
+}
+
+export function onlyOneOf(...fields: readonly string[]) {
+  return (value: Readonly<Record<string, unknown>>): RuleBreach | undefined => {
+    const set = fields.filter((field) => value[field] !== undefined);
+    return set.length <= 1 ? undefined : { field: "", message: `only one of ${set.join(", ")} can be set` };
+  };
+}
+
+export function portKeys(value: Readonly<Record<string, unknown>>): RuleBreach | undefined {
+  const bad = Object.keys(value).find((key) => !/^[1-9][0-9]{0,4}$/.test(key) || Number(key) > 65535);
+  return bad === undefined ? undefined : { field: "", message: `port must be between 1-65535, got ${JSON.stringify(bad)}` };
+}
+
+export function portLevelNeedsSelector(value: {
+  readonly portLevelMtls?: unknown;
+  readonly selector?: { readonly matchLabels?: object };
+}): RuleBreach | undefined {
+  if (value.portLevelMtls === undefined || Object.keys(value.selector?.matchLabels ?? {}).length > 0) return undefined;
+  return { field: "", message: "portLevelMtls requires selector" };
+}
+
+export function noOtherNamespace(value: string): RuleBreach | undefined {
+  return value === "" ? undefined : { field: "", message: "cross namespace referencing is not currently supported" };
+}
+
+export function accountsAlone(value: Readonly<Record<string, unknown>>): RuleBreach | undefined {
+  const has = (...fields: readonly string[]) => fields.some((field) => value[field] !== undefined);
+  if (!has("serviceAccounts", "notServiceAccounts")) return undefined;
+  if (!has("principals", "notPrincipals", "namespaces", "notNamespaces")) return undefined;
+  return { field: "", message: "Cannot set serviceAccounts with namespaces or principals" };
+}
