@@ -125,7 +125,7 @@ function gatherProtos(target) {
     else cpSync(source, join(target, name));
     for (const [, imported] of text.matchAll(/^import (?:public |weak )?"([^"]+)";/gm)) queue.push(imported);
   }
-  return [...seen].sort();
+  return [...seen].map(String).sort();
 }
 
 function findProto(name) {

@@ -1,0 +1,57 @@
+/** Reporter of node:test: one line a file, failures and skips in full, a summary at the end. */
+import { relative } from "node:path";
+import type { TestEvent } from "node:test/reporters";
+import { inspect } from "node:util";
+
+interface FileResult {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+export default async function* reporter(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+  const files = new Map<string, FileResult>();
+  const total: FileResult = { passed: 0, failed: 0, skipped: 0 };
+  for await (const event of source) {
+    if (event.type === "test:stderr" || event.type === "test:stdout") continue;
+    if (event.type === "test:pass" || event.type === "test:fail") {
+      const { data } = event;
+      const file = data.file ?? "";
+      const isFile = data.nesting === 0 && data.name === file;
+      if (isFile || data.details.type === "suite") {
+        if (event.type === "test:fail" && isFile) yield failure(file, data.name, event.data.details.error);
+        continue;
+      }
+      const result = files.get(file) ?? { passed: 0, failed: 0, skipped: 0 };
+      files.set(file, result);
+      const outcome = event.type === "test:fail" ? "failed" : data.skip === undefined ? "passed" : "skipped";
+      result[outcome] += 1;
+      total[outcome] += 1;
+      if (event.type === "test:fail" && !isOnlySubtests(event.data.details.error)) yield failure(file, data.name, event.data.details.error);
+      if (outcome === "skipped") yield `skip  ${relative(process.cwd(), file)}  "${data.name}"${typeof data.skip === "string" ? `: ${data.skip}` : ""}\n`;
+    }
+    if (event.type === "test:summary" && event.data.file !== undefined) {
+      const result = files.get(event.data.file);
+      const count = result === undefined ? "no tests" : counts(result);
+      yield `${event.data.success ? "ok  " : "FAIL"}  ${relative(process.cwd(), event.data.file).padEnd(56)} ${count}  ${(event.data.duration_ms / 1000).toFixed(1)} s\n`;
+    }
+  }
+  yield `tests ${counts(total)}\n`;
+}
+
+function counts(result: FileResult): string {
+  const parts = [`${result.passed} passed`];
+  if (result.failed > 0) parts.push(`${result.failed} failed`);
+  if (result.skipped > 0) parts.push(`${result.skipped} skipped`);
+  return parts.join(", ");
+}
+
+/** A test that failed only because one inside it did, which was reported. */
+function isOnlySubtests(error: Error): boolean {
+  return "failureType" in error && error.failureType === "subtestsFailed";
+}
+
+function failure(file: string, name: string, error: Error): string {
+  const text = inspect(error.cause ?? error);
+  return `\nFAIL  ${relative(process.cwd(), file)}  "${name}"\n${text.replaceAll(/^/gm, "      ")}\n\n`;
+}
