@@ -1,0 +1,172 @@
+/**
+ * The headers of one message. What came from the wire stays one latin1 text with a table of offsets; what a proxy adds is
+ * kept beside it, and what it removes is only marked. So a head is forwarded by copying the text between the marks, and
+ * a header costs a string only when somebody asks for its value.
+ */
+import { type HeaderName, hashName, spells } from "./header-name.ts";
+
+/** Offsets per header: name start, name end, value start, value end, hash, state. The line ends 2 bytes (CRLF) after `lineEnd`. */
+const WIDTH = 7;
+const INITIAL_HEADERS = 16;
+const KEPT = 0;
+const REMOVED = 1;
+
+export class HeaderBlock {
+  /** Head as it came, from the first byte of the start line; "" for a block made by us. */
+  text = "";
+  /** Headers in `text`, removed ones included. */
+  count = 0;
+  #at = new Int32Array(WIDTH * INITIAL_HEADERS);
+  /** Where the first header line begins in `text`, and where the blank line does. */
+  linesStart = 0;
+  linesEnd = 0;
+  #addedNames: HeaderName[] = [];
+  #addedValues: string[] = [];
+  #anyRemoved = false;
+
+  reset(): void {
+    this.text = "";
+    this.count = 0;
+    this.linesStart = 0;
+    this.linesEnd = 0;
+    this.#anyRemoved = false;
+    if (this.#addedNames.length > 0) {
+      this.#addedNames = [];
+      this.#addedValues = [];
+    }
+  }
+
+  /** Called by a parser, in order of the lines. Offsets are into `text`, which the parser sets when the head is whole. */
+  mark(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, lineEnd: number, hash: number): void {
+    let at = this.#at;
+    const base = this.count * WIDTH;
+    if (base + WIDTH > at.length) {
+      const wider = new Int32Array(at.length * 2);
+      wider.set(at);
+      this.#at = at = wider;
+    }
+    at[base] = nameStart;
+    at[base + 1] = nameEnd;
+    at[base + 2] = valueStart;
+    at[base + 3] = valueEnd;
+    at[base + 4] = lineEnd;
+    at[base + 5] = hash;
+    at[base + 6] = KEPT;
+    this.count++;
+  }
+
+  #is(i: number, name: HeaderName): boolean {
+    const at = this.#at;
+    const base = i * WIDTH;
+    return at[base + 5] === name.hash && at[base + 6] === KEPT && spells(this.text, at[base] ?? 0, at[base + 1] ?? 0, name.lower);
+  }
+
+  #value(i: number): string {
+    const base = i * WIDTH;
+    return this.text.slice(this.#at[base + 2], this.#at[base + 3]);
+  }
+
+  has(name: HeaderName): boolean {
+    for (let i = 0; i < this.count; i++) if (this.#is(i, name)) return true;
+    return this.#addedNames.some((added) => added.lower === name.lower);
+  }
+
+  /** Value; several headers of one name are joined by a comma (RFC 9110 5.3). */
+  get(name: HeaderName): string | undefined {
+    let found: string | undefined;
+    for (let i = 0; i < this.count; i++) {
+      if (!this.#is(i, name)) continue;
+      const value = this.#value(i);
+      found = found === undefined ? value : `${found},${value}`;
+    }
+    for (let i = 0; i < this.#addedNames.length; i++) {
+      if (this.#addedNames[i]?.lower !== name.lower) continue;
+      const value = this.#addedValues[i] ?? "";
+      found = found === undefined ? value : `${found},${value}`;
+    }
+    return found;
+  }
+
+  occurrences(name: HeaderName): number {
+    let n = 0;
+    for (let i = 0; i < this.count; i++) if (this.#is(i, name)) n++;
+    for (const added of this.#addedNames) if (added.lower === name.lower) n++;
+    return n;
+  }
+
+  add(name: HeaderName, value: string): void {
+    this.#addedNames.push(name);
+    this.#addedValues.push(value);
+  }
+
+  set(name: HeaderName, value: string): void {
+    this.remove(name);
+    this.add(name, value);
+  }
+
+  remove(name: HeaderName): void {
+    for (let i = 0; i < this.count; i++) {
+      if (!this.#is(i, name)) continue;
+      this.#at[i * WIDTH + 6] = REMOVED;
+      this.#anyRemoved = true;
+    }
+    for (let i = this.#addedNames.length - 1; i >= 0; i--) {
+      if (this.#addedNames[i]?.lower !== name.lower) continue;
+      this.#addedNames.splice(i, 1);
+      this.#addedValues.splice(i, 1);
+    }
+  }
+
+  /** Removes headers whose lower-case name satisfies `unwanted`. Builds strings: not for every request. */
+  removeWhere(unwanted: (lowerName: string) => boolean): void {
+    for (let i = 0; i < this.count; i++) {
+      const base = i * WIDTH;
+      if (this.#at[base + 6] !== KEPT) continue;
+      if (!unwanted(this.text.slice(this.#at[base], this.#at[base + 1]).toLowerCase())) continue;
+      this.#at[base + 6] = REMOVED;
+      this.#anyRemoved = true;
+    }
+    for (let i = this.#addedNames.length - 1; i >= 0; i--) {
+      if (!unwanted(this.#addedNames[i]?.lower ?? "")) continue;
+      this.#addedNames.splice(i, 1);
+      this.#addedValues.splice(i, 1);
+    }
+  }
+
+  /** Header lines with CRLF, without the blank line. */
+  lines(): string {
+    let out = "";
+    if (!this.#anyRemoved) {
+      if (this.count > 0) out = this.text.slice(this.linesStart, this.linesEnd);
+    } else {
+      const at = this.#at;
+      let from = this.linesStart;
+      for (let i = 0; i < this.count; i++) {
+        const base = i * WIDTH;
+        if (at[base + 6] === KEPT) continue;
+        const nameStart = at[base] ?? 0;
+        if (nameStart > from) out += this.text.slice(from, nameStart);
+        from = at[base + 4] ?? 0;
+      }
+      if (this.linesEnd > from) out += this.text.slice(from, this.linesEnd);
+    }
+    for (let i = 0; i < this.#addedNames.length; i++) out += `${this.#addedNames[i]?.lower ?? ""}: ${this.#addedValues[i] ?? ""}\r\n`;
+    return out;
+  }
+
+  /** Lower-case names with values, in order. For logs and tests. */
+  *entries(): IterableIterator<readonly [string, string]> {
+    for (let i = 0; i < this.count; i++) {
+      const base = i * WIDTH;
+      if (this.#at[base + 6] === KEPT) yield [this.text.slice(this.#at[base], this.#at[base + 1]).toLowerCase(), this.#value(i)];
+    }
+    for (let i = 0; i < this.#addedNames.length; i++) yield [this.#addedNames[i]?.lower ?? "", this.#addedValues[i] ?? ""];
+  }
+
+  /** A block that does not depend on the connection's buffers (text and table are copied). */
+  clone(): HeaderBlock {
+    const copy = new HeaderBlock();
+    for (const [name, value] of this.entries()) copy.add({ lower: name, hash: hashName(name) }, value);
+    return copy;
+  }
+}

@@ -1,0 +1,23 @@
+/** The Connection header: a list of options, some of which name headers meant for this hop only (RFC 9110 7.6.1). */
+import type { HeaderBlock } from "#wire/http/header-block.ts";
+import { headerName } from "#wire/http/header-name.ts";
+
+/** `connection` must be lower-case. */
+export function hasOption(connection: string, option: string): boolean {
+  if (connection === option) return true;
+  if (!connection.includes(option)) return false;
+  return connection.split(",").some((part) => part.trim() === option);
+}
+
+/** A client must not make us drop what identity, framing or routing rests on. */
+const PROTECTED = /^(?:host|content-length|transfer-encoding|te|authorization|cookie|via|forwarded|x-forwarded-.*|x-envoy-.*|x-request-id|traceparent|:.*)$/;
+
+/** Removes the headers that the Connection header names. */
+export function removeNominated(headers: HeaderBlock, connection: string): void {
+  if (connection === "close" || connection === "keep-alive" || connection === "upgrade") return;
+  for (const part of connection.split(",")) {
+    const name = part.trim();
+    if (name === "" || name === "close" || name === "keep-alive" || name === "upgrade" || PROTECTED.test(name)) continue;
+    headers.remove(headerName(name));
+  }
+}
