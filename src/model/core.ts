@@ -144,7 +144,7 @@ export const podSpec = struct(
     ),
     readinessGates: list(struct({ conditionType: text }, {}, core("PodReadinessGate"))),
     runtimeClassName: text,
-    enableServiceLinks: having(bool, { default: true }),
+    enableServiceLinks: bool,
     overhead: mapOf(quantity),
     topologySpreadConstraints: listByKey(topologySpread, ["topologyKey", "whenUnsatisfiable"], { patchMergeKey: "topologyKey", patchStrategy: "merge" }),
     setHostnameAsFQDN: bool,

@@ -26,10 +26,10 @@ export const endpointPort = struct(
   { ...discovery("EndpointPort"), mapType: "atomic" },
 );
 
-export const endpointSliceFields = {
-  addressType: oneOfTexts("IPv4", "IPv6", "FQDN"),
-  endpoints: list(endpoint),
-};
-export const endpointSliceOptional = { ports: list(endpointPort) };
+export const endpointSliceFields = { addressType: oneOfTexts("IPv4", "IPv6", "FQDN") };
+/** Manifests may leave endpoints out; stored and admitted objects have the list. */
+export const endpointSliceOptional = { endpoints: having(list(endpoint), { default: [] }), ports: list(endpointPort) };
 const endpointSliceBody = struct(endpointSliceFields, endpointSliceOptional);
-export interface EndpointSlice extends KubeObject, Static<typeof endpointSliceBody> {}
+export interface EndpointSlice extends KubeObject, Static<typeof endpointSliceBody> {
+  readonly endpoints: readonly Endpoint[];
+}
