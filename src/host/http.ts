@@ -5,7 +5,12 @@ export interface Http {
   serve(options: HttpServeOptions, handler: HttpHandler): Promise<HttpServer>;
   /** Rejects with HostError when no response came. */
   request(options: HttpRequestOptions): Promise<HttpResponse>;
+  /** Opens a WebSocket. Rejects with HostError; its code is `HTTP_<status>` when the server answered but refused (message: the body). */
+  webSocket(options: WebSocketOptions, handler: WebSocketHandler): Promise<OpenedWebSocket>;
 }
+
+/** The largest body that a server takes unless told otherwise: what Kubernetes' API server takes. */
+export const DEFAULT_MAX_BODY_BYTES = 3 * 1024 * 1024;
 
 export interface HttpServeOptions {
   readonly address: StreamAddress;
@@ -27,7 +32,7 @@ export interface HttpExchange {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly peer: HttpPeer;
-  /** Whole body; rejects when it is larger than maxBodyBytes. */
+  /** Whole body; rejects with HostError EMSGSIZE when it is larger than maxBodyBytes. */
   body(): Promise<Uint8Array>;
   respond(status: number, headers: Readonly<Record<string, string>>, body?: string | Uint8Array): void;
   /** Starts a streaming answer (watch, logs -f). `closed` is called once when the client went away. */
@@ -44,6 +49,8 @@ export interface HttpPeer {
   readonly address: string;
   /** Verified client certificate's subject, when one was given. */
   readonly certificate: { readonly commonName: string; readonly organizations: readonly string[] } | undefined;
+  /** Why a certificate that was given was not accepted: "certificate has expired". */
+  readonly certificateProblem: string | undefined;
 }
 
 export interface HttpUpgrade {
@@ -89,6 +96,16 @@ export interface HttpRequestOptions {
   };
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+}
+
+export interface WebSocketOptions extends Omit<HttpRequestOptions, "method" | "body"> {
+  readonly protocols: readonly string[];
+}
+
+export interface OpenedWebSocket {
+  readonly connection: WebSocketConnection;
+  /** What the server chose; "" when nothing. */
+  readonly protocol: string;
 }
 
 export interface HttpResponse {
