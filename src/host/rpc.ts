@@ -1,13 +1,31 @@
 /**
  * gRPC as bytes: messages are encoded protobuf, so the interface knows no service. `grpc-js` is only in host/real;
  * the fake connects callers and services in memory under virtual time.
+ *
+ * A channel connects when the first call needs it and again, with back-off, after it was lost; a call never moves to
+ * another connection: it ends with UNAVAILABLE and the caller starts a new one. Both sides send keepalive pings.
  */
 import type { StreamAddress } from "./net.ts";
 
 export interface Rpc {
+  /** Resolves when it listens; a leftover file of a Unix socket is replaced. Rejects with HostError (EADDRINUSE ...). */
   serve(options: RpcServeOptions): Promise<RpcServer>;
   connect(options: RpcConnectOptions): RpcChannel;
 }
+
+/** The status codes of gRPC that Weft uses (grpc/doc/statuscodes.md). */
+export const RPC_STATUS = {
+  ok: 0,
+  cancelled: 1,
+  unknown: 2,
+  invalidArgument: 3,
+  notFound: 5,
+  permissionDenied: 7,
+  unimplemented: 12,
+  internal: 13,
+  unavailable: 14,
+  unauthenticated: 16,
+} as const;
 
 export interface RpcServeOptions {
   readonly address: StreamAddress;
@@ -24,6 +42,7 @@ export type RpcMethod = (call: RpcServerCall) => RpcReceiver;
 
 export interface RpcServerCall {
   readonly metadata: Readonly<Record<string, string>>;
+  /** `certificate` is the DER of the client's verified leaf. */
   readonly peer: { readonly address: string; readonly certificate: Uint8Array | undefined };
   send(message: Uint8Array): void;
   /** Ends the call. code 0 is OK; others as in gRPC. */
@@ -39,11 +58,14 @@ export interface RpcReceiver {
 }
 
 export interface RpcServer {
+  readonly address: StreamAddress;
+  /** Stops at once: open calls end with UNAVAILABLE or CANCELLED at the caller. */
   close(): Promise<void>;
 }
 
 export interface RpcConnectOptions {
   readonly address: StreamAddress;
+  /** `serverName`: what the server's certificate must be for, when it is not the address. */
   readonly tls?: { readonly ca: string; readonly certificate?: string; readonly privateKey?: string; readonly serverName?: string };
   /** SO_MARK cannot be set by grpc-js; a program that needs it passes a Unix socket. */
 }
@@ -51,12 +73,18 @@ export interface RpcConnectOptions {
 export interface RpcChannel {
   /** Starts a call. `onClose` of the handler is called exactly once with the status. */
   call(method: string, metadata: Readonly<Record<string, string>>, handler: RpcCallHandler): RpcClientCall;
+  /** Ends open calls with CANCELLED. */
   close(): void;
 }
 
 export interface RpcCallHandler {
   onMessage(message: Uint8Array): void;
-  onClose(status: { readonly code: number; readonly message: string }): void;
+  onClose(status: RpcStatus): void;
+}
+
+export interface RpcStatus {
+  readonly code: number;
+  readonly message: string;
 }
 
 export interface RpcClientCall {

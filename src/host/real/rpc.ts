@@ -1,0 +1,172 @@
+/** gRPC by grpc-js; the only file that loads it, and only when a program first serves or connects (it costs 70 ms). */
+import { createRequire } from "node:module";
+import { chmod, rm } from "node:fs/promises";
+import type * as Grpc from "@grpc/grpc-js";
+import { HostError } from "#host/host-error.ts";
+import type { StreamAddress } from "#host/net.ts";
+import { RPC_STATUS } from "#host/rpc.ts";
+import type {
+  Rpc,
+  RpcCallHandler,
+  RpcChannel,
+  RpcClientCall,
+  RpcConnectOptions,
+  RpcMethod,
+  RpcReceiver,
+  RpcServeOptions,
+  RpcServer,
+  RpcServerCall,
+  RpcStatus,
+} from "#host/rpc.ts";
+
+let loaded: typeof Grpc | undefined;
+function grpc(): typeof Grpc {
+  loaded ??= createRequire(import.meta.url)("@grpc/grpc-js") as typeof Grpc;
+  return loaded;
+}
+
+/** A peer that does not answer a ping within 10 s is gone; asked every 30 s, as Istio's agents do. */
+const KEEPALIVE = { "grpc.keepalive_time_ms": 30_000, "grpc.keepalive_timeout_ms": 10_000 };
+
+const SERVER_OPTIONS: Grpc.ServerOptions = { ...KEEPALIVE };
+
+const CHANNEL_OPTIONS: Grpc.ChannelOptions = {
+  ...KEEPALIVE,
+  // Responses of the control plane are as large as a mesh is; it is trusted.
+  "grpc.max_receive_message_length": -1,
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 2_000,
+  // Calls are endless streams: what a retry would need is never kept.
+  "grpc.enable_retries": 0,
+  "grpc.enable_http_proxy": 0,
+  "grpc.use_local_subchannel_pool": 1,
+};
+
+export function realRpc(): Rpc {
+  return { serve, connect };
+}
+
+const asIs = (message: Buffer): Buffer => message;
+const asBuffer = (message: Uint8Array): Buffer => Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+
+function target(address: StreamAddress): string {
+  if ("path" in address) return `unix:${address.path}`;
+  return address.ip.includes(":") ? `[${address.ip}]:${address.port}` : `${address.ip}:${address.port}`;
+}
+
+async function serve(options: RpcServeOptions): Promise<RpcServer> {
+  const { address, tls } = options;
+  const server = new (grpc().Server)(SERVER_OPTIONS);
+  for (const [path, method] of Object.entries(options.methods)) {
+    server.register(path, (call: Grpc.ServerDuplexStream<Buffer, Uint8Array>) => accept(call, method), asBuffer, asIs, "bidi");
+  }
+  if ("path" in address) await rm(address.path, { force: true });
+  const credentials =
+    tls === undefined
+      ? grpc().ServerCredentials.createInsecure()
+      : grpc().ServerCredentials.createSsl(
+          Buffer.from(tls.ca),
+          [{ cert_chain: Buffer.from(tls.certificate), private_key: Buffer.from(tls.privateKey) }],
+          tls.requireClientCertificate,
+        );
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(target(address), credentials, (error, bound) => {
+      if (error === null) resolve(bound);
+      else
+        reject(new HostError(/EADDRINUSE|EACCES|EADDRNOTAVAIL/.exec(error.message)?.[0] ?? "ERR_RPC_LISTEN", target(address), error.message, { cause: error }));
+    });
+  });
+  if ("path" in address && options.mode !== undefined) await chmod(address.path, options.mode);
+  return {
+    address: "path" in address ? address : { ip: address.ip, port },
+    async close() {
+      server.forceShutdown();
+      if ("path" in address) await rm(address.path, { force: true });
+    },
+  };
+}
+
+function accept(call: Grpc.ServerDuplexStream<Buffer, Uint8Array>, method: RpcMethod): void {
+  let receiver: RpcReceiver | undefined;
+  let closed = false;
+  const close = (): void => {
+    if (closed) return;
+    closed = true;
+    receiver?.onClose?.();
+  };
+  const metadata: Record<string, string> = {};
+  for (const [key, value] of Object.entries(call.metadata.getMap())) if (typeof value === "string") metadata[key] = value;
+  const serverCall: RpcServerCall = {
+    metadata,
+    peer: { address: call.getPeer(), certificate: call.getAuthContext().sslPeerCertificate?.raw },
+    send(message) {
+      if (!closed) call.write(message);
+    },
+    end(code = RPC_STATUS.ok, message = "") {
+      if (closed) return;
+      if (code === RPC_STATUS.ok) call.end();
+      else call.emit("error", { code, details: message });
+      queueMicrotask(close);
+    },
+  };
+  receiver = method(serverCall);
+  call.on("data", (message: Buffer) => {
+    if (!closed) receiver.onMessage(message);
+  });
+  call.on("end", () => {
+    if (!closed) receiver.onEnd?.();
+  });
+  call.on("cancelled", close);
+  call.on("error", close);
+}
+
+function connect(options: RpcConnectOptions): RpcChannel {
+  const { tls } = options;
+  const credentials =
+    tls === undefined ? grpc().credentials.createInsecure() : grpc().credentials.createSsl(Buffer.from(tls.ca), pem(tls.privateKey), pem(tls.certificate));
+  const name = tls?.serverName === undefined ? {} : { "grpc.ssl_target_name_override": tls.serverName, "grpc.default_authority": tls.serverName };
+  const client = new (grpc().Client)(target(options.address), credentials, { ...CHANNEL_OPTIONS, ...name });
+  const open = new Set<Grpc.ClientDuplexStream<Uint8Array, Buffer>>();
+  return {
+    call(method, metadata, handler) {
+      const fields = new (grpc().Metadata)();
+      for (const [key, value] of Object.entries(metadata)) fields.set(key, value);
+      const stream = client.makeBidiStreamRequest(method, asBuffer, asIs, fields);
+      open.add(stream);
+      return follow(stream, handler, () => open.delete(stream));
+    },
+    close() {
+      for (const stream of open) stream.cancel();
+      client.close();
+    },
+  };
+}
+
+function follow(stream: Grpc.ClientDuplexStream<Uint8Array, Buffer>, handler: RpcCallHandler, closed: () => void): RpcClientCall {
+  let ended = false;
+  stream.on("data", (message: Buffer) => handler.onMessage(message));
+  stream.on("status", (status: Grpc.StatusObject) => {
+    closed();
+    handler.onClose({ code: status.code, message: status.details } satisfies RpcStatus);
+  });
+  // Every failure is also a status; without a listener Node would throw it.
+  stream.on("error", () => undefined);
+  return {
+    send(message) {
+      if (!ended) stream.write(message);
+    },
+    end() {
+      if (ended) return;
+      ended = true;
+      stream.end();
+    },
+    cancel() {
+      ended = true;
+      stream.cancel();
+    },
+  };
+}
+
+function pem(text: string | undefined): Buffer | null {
+  return text === undefined ? null : Buffer.from(text);
+}
