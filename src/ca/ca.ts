@@ -1,0 +1,61 @@
+/**
+ * The mesh's certificate authority as a gRPC service: Istio's `IstioCertificateService`, so that agents of either system
+ * can ask it.
+ *
+ * The transport is mTLS with node certificates. Who may have which identity is not decided here: `authorize` (control)
+ * maps the caller's certificate and call metadata to a workload of the World, or refuses. The request itself is never
+ * believed: it must ask for that workload's SPIFFE id and nothing else (svid.ts).
+ *
+ * Keys of workloads never come here, only their certificate requests. The CA's own key is read by this process alone.
+ */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { RPC_STATUS } from "#host/rpc.ts";
+import type { RpcMethod, RpcServerCall } from "#host/rpc.ts";
+import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "#wire/envoy/gen/istio/v1/auth/ca_pb.ts";
+import { issueKeyPair, newRootCertificate } from "./certificate.ts";
+import type { CertificateHost, KeyPair } from "./certificate.ts";
+import { meshCa, spiffeId, TRUST_DOMAIN } from "./svid.ts";
+import type { MeshCa, WorkloadIdentity } from "./svid.ts";
+
+export { issueKeyPair, meshCa, newRootCertificate, spiffeId };
+export type { KeyPair, MeshCa, WorkloadIdentity };
+
+export const CREATE_CERTIFICATE = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
+
+export type Authorize = (call: Pick<RpcServerCall, "metadata" | "peer">) => WorkloadIdentity | { readonly refused: string };
+
+/** The root of a new mesh: ten years, because there is no cross-signing of roots. */
+export function newMeshRoot(host: CertificateHost): Promise<KeyPair> {
+  return newRootCertificate(host, {
+    commonName: "Weft mesh CA",
+    organization: TRUST_DOMAIN,
+    lifetimeMs: 10 * 365 * 86_400_000,
+    uri: `spiffe://${TRUST_DOMAIN}`,
+  });
+}
+
+export function certificateService(ca: MeshCa, authorize: Authorize): Readonly<Record<string, RpcMethod>> {
+  return {
+    [CREATE_CERTIFICATE]: (call) => ({
+      onMessage(message) {
+        void answer(ca, authorize, { call, message }).catch((error: unknown) => call.end(RPC_STATUS.internal, `cannot sign: ${String(error)}`));
+      },
+    }),
+  };
+}
+
+async function answer(ca: MeshCa, authorize: Authorize, { call, message }: { call: RpcServerCall; message: Uint8Array }): Promise<void> {
+  const identity = authorize(call);
+  if ("refused" in identity) return call.end(RPC_STATUS.permissionDenied, identity.refused);
+  let request;
+  try {
+    request = fromBinary(IstioCertificateRequestSchema, message);
+  } catch (error) {
+    return call.end(RPC_STATUS.invalidArgument, `request is not an IstioCertificateRequest: ${String(error)}`);
+  }
+  const seconds = request.validityDuration <= 0n ? 12 * 3600 : Number(request.validityDuration);
+  const signed = await ca.sign(request.csr, identity, seconds * 1000);
+  if (signed.kind === "refused") return call.end(RPC_STATUS.permissionDenied, signed.message);
+  call.send(toBinary(IstioCertificateResponseSchema, create(IstioCertificateResponseSchema, { certChain: [...signed.chain] })));
+  call.end();
+}
