@@ -1,0 +1,133 @@
+/** Files of the machine. */
+import { constants, watch as watchPath } from "node:fs";
+import { appendFile, chmod, chown, lstat, mkdir, open, readdir, readFile, rename, rm, symlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { Stats } from "node:fs";
+import type { FileFacts, Files } from "#host/files.ts";
+import { HostError } from "#host/host-error.ts";
+
+export function realFiles(): Files {
+  return {
+    readText: (path) => named(path, readFile(path, "utf8")),
+    read: (path) => named(path, readFile(path)),
+    writeAtomic: (path, data, options) => named(path, writeAtomic(path, data, options?.mode)),
+    append: (path, data) => named(path, appendFile(path, data)),
+    makeDirectory: (path, options) => named(path, makeDirectory(path, options?.mode)),
+    remove: (path) => named(path, rm(path, { recursive: true, force: true })),
+    rename: (from, to) => named(from, rename(from, to)),
+    symlink: (target, path) => named(path, symlink(target, path)),
+    list: (path) => named(path, list(path)),
+    stat: (path) => named(path, stat(path)),
+    chmod: (path, mode) => named(path, chmod(path, mode)),
+    chown: (path, uid, gid) => named(path, chown(path, uid, gid)),
+    watch,
+    readFrom: (path, offset, maxBytes) => named(path, readFrom(path, offset, maxBytes)),
+  };
+}
+
+async function named<T>(path: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    const { code = "EIO", message } = cause as Error & { code?: string };
+    throw new HostError(code, path, message, { cause });
+  }
+}
+
+let temporaries = 0;
+
+async function writeAtomic(path: string, data: string | Uint8Array, mode = 0o644): Promise<void> {
+  temporaries += 1;
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${temporaries}`);
+  const file = await open(temporary, "wx", mode);
+  try {
+    // The mode of open is cut by the umask.
+    await file.chmod(mode);
+    await file.writeFile(data);
+    await file.sync();
+  } catch (error) {
+    await file.close();
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await file.close();
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+async function makeDirectory(path: string, mode: number | undefined): Promise<void> {
+  const made = await mkdir(path, { recursive: true });
+  if (made !== undefined && mode !== undefined) await chmod(path, mode);
+}
+
+async function list(path: string): Promise<string[]> {
+  return (await readdir(path)).sort();
+}
+
+async function stat(path: string): Promise<FileFacts | undefined> {
+  try {
+    const facts = await lstat(path);
+    return { kind: kindOf(facts), sizeBytes: facts.size, modifiedMs: facts.mtimeMs, mode: facts.mode & 0o7777 };
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
+
+function kindOf(facts: Stats): FileFacts["kind"] {
+  if (facts.isFile()) return "file";
+  if (facts.isDirectory()) return "directory";
+  if (facts.isSocket()) return "socket";
+  return facts.isSymbolicLink() ? "symlink" : "other";
+}
+
+/** Watches a file through its folder, because writeAtomic puts another file in its place. */
+function watch(path: string, changed: () => void): { close(): void } {
+  let scheduled: NodeJS.Immediate | undefined;
+  const name = basename(path);
+  const notify = (): void => {
+    scheduled ??= setImmediate(() => {
+      scheduled = undefined;
+      changed();
+    });
+  };
+  try {
+    const watchers = [watchPath(dirname(path), (_, file) => (file === null || file === name ? notify() : undefined)), watchFolder(path, notify)];
+    for (const watcher of watchers) watcher?.on("error", notify);
+    return {
+      close(): void {
+        if (scheduled !== undefined) clearImmediate(scheduled);
+        for (const watcher of watchers) watcher?.close();
+      },
+    };
+  } catch (cause) {
+    const { code = "EIO", message } = cause as Error & { code?: string };
+    throw new HostError(code, path, message, { cause });
+  }
+}
+
+function watchFolder(path: string, notify: () => void): ReturnType<typeof watchPath> | undefined {
+  try {
+    return watchPath(path, notify);
+  } catch {
+    // It is not there yet: its parent is watched.
+    return undefined;
+  }
+}
+
+async function readFrom(path: string, offset: number, maxBytes: number): Promise<Uint8Array> {
+  const file = await open(path, constants.O_RDONLY);
+  try {
+    const available = Math.max(0, (await file.stat()).size - offset);
+    const buffer = Buffer.alloc(Math.min(available, maxBytes));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, offset);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,305 @@
+/**
+ * One TCP, Unix or TLS connection over node:net and node:tls.
+ *
+ * Plain sockets read into one buffer that all connections share (`onread`): bytes are borrowed, nothing is allocated.
+ * What one turn of the event loop writes is gathered and leaves by one send(2) through FFI, which also says how much
+ * the kernel took, so that borrowed bytes are copied only when it did not take all; only that rest goes through Node's
+ * own write queue. TLS sockets use Node's streams (`onread` hangs on them): one write, so one record, a turn.
+ */
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Connection, ConnectionHandler, NetError, TlsServerContext } from "#host/net.ts";
+import { errnoName, libc } from "#host/real/libc.ts";
+import { NodeFacts } from "./facts.ts";
+import { acceptTls } from "./tls-socket.ts";
+import { isTlsSettings } from "./tls-context.ts";
+import { handleOf } from "./node-handle.ts";
+
+/** Above this much unsent a connection asks for patience: `onDrain` follows. */
+const HIGH_WATER_BYTES = 65_536;
+/** Borrowed bytes of at least this size are sent at once; less waits for the turn's other bytes. */
+const SEND_AT_ONCE_BYTES = 16_384;
+/** Larger reads need fewer turns; 256 KiB measured best for bodies, and still fits a second-level cache. */
+const READ_BUFFER_BYTES = 262_144;
+const MSG_DONTWAIT_NOSIGNAL = 0x4040;
+const MSG_MORE = 0x8000;
+const EAGAIN = 11;
+const EINTR = 4;
+
+const gather = Buffer.allocUnsafeSlow(SEND_AT_ONCE_BYTES * 4);
+const noBytes = Buffer.alloc(0);
+
+/** Read buffer of all plain sockets: each reads, and its handler is done, before the next one reads. */
+const readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+
+/** Options that make a socket read into the shared buffer and hand the bytes to its connection. */
+export function readingOptions(target: { connection: NodeConnection | undefined }): {
+  readonly onread: { readonly buffer: Buffer; readonly callback: (length: number) => boolean };
+  readonly allowHalfOpen: true;
+  readonly readable: true;
+  readonly writable: true;
+  readonly manualStart: true;
+} {
+  const callback = (length: number): boolean => {
+    target.connection?.received(readBuffer.subarray(0, length));
+    return true;
+  };
+  return { onread: { buffer: readBuffer, callback }, allowHalfOpen: true, readable: true, writable: true, manualStart: true };
+}
+
+let dirty: NodeConnection[] = [];
+let flushing: NodeConnection[] = [];
+
+function flushDirty(): void {
+  const connections = dirty;
+  dirty = flushing;
+  flushing = connections;
+  for (const connection of connections) connection.turnEnded();
+  connections.length = 0;
+}
+
+export class NodeConnection implements Connection {
+  readonly facts: NodeFacts;
+  #handler: ConnectionHandler | undefined;
+  /** What bytes go through: the plain socket, or TLS over it. */
+  #socket: Socket;
+  readonly #plain: Socket;
+  #tls: TLSSocket | undefined;
+  /** For send(2); -1 while connecting and under TLS. */
+  #fd = -1;
+  #connected: boolean;
+  #queue: (Uint8Array | string)[] = [];
+  #queuedBytes = 0;
+  #isDirty = false;
+  #wantsDrain = false;
+  #paused = false;
+  #ended = false;
+  #closed = false;
+  /** Our own destroy is no error. */
+  #destroyed = false;
+  #error: NetError | undefined;
+  #deadline: NodeJS.Timeout | undefined;
+
+  constructor(plain: Socket, options: { readonly connected: boolean; readonly facts: NodeFacts }) {
+    this.#plain = plain;
+    this.#socket = plain;
+    this.#connected = options.connected;
+    this.facts = options.facts;
+    if (options.connected) this.#fd = handleOf(plain)?.fd ?? -1;
+    this.#listen(plain);
+  }
+
+  #listen(socket: Socket): void {
+    socket.on("end", this.#onEnd);
+    socket.on("error", this.#onError);
+    socket.on("close", this.#onClose);
+  }
+
+  readonly #onEnd = (): void => {
+    if (this.#tls !== undefined && !this.#connected) this.fail("ECONNRESET", "the peer closed the connection during the TLS handshake");
+    else this.#handler?.onEnd?.();
+  };
+
+  readonly #onError = (error: Error & { code?: string }): void => this.fail(error.code ?? "EIO", error.message);
+
+  readonly #onClose = (): void => {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#deadline);
+    this.#fd = -1;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    const handler = this.#handler;
+    this.#handler = undefined;
+    handler?.onClose(this.#error);
+  };
+
+  handle(handler: ConnectionHandler): void {
+    const isFirst = this.#handler === undefined;
+    this.#handler = handler;
+    if (isFirst && this.#connected && !this.#paused && !this.#closed) this.#socket.resume();
+  }
+
+  /** From the socket. */
+  received(bytes: Uint8Array): void {
+    this.#handler?.onData(bytes);
+  }
+
+  /** A plain socket has connected, or a TLS handshake has finished. */
+  established(): void {
+    clearTimeout(this.#deadline);
+    this.#connected = true;
+    if (this.#tls === undefined) this.#fd = handleOf(this.#plain)?.fd ?? -1;
+    if (!this.#paused) this.#socket.resume();
+    this.#handler?.onConnect?.();
+    if (this.#queue.length > 0 && !this.#isDirty) this.#markDirty();
+  }
+
+  /** Gives up when it is not established by then. */
+  failAfter(delayMs: number, message: string): void {
+    this.#deadline = setTimeout(() => this.fail("ETIMEDOUT", message), delayMs);
+  }
+
+  /** Bytes go through `tls` from now on; nothing is written until `established`. */
+  wrapped(tls: TLSSocket): void {
+    this.#plain.off("end", this.#onEnd);
+    this.#plain.off("close", this.#onClose);
+    this.#tls = tls;
+    this.#socket = tls;
+    this.#fd = -1;
+    this.#connected = false;
+    this.#listen(tls);
+    tls.on("data", (bytes: Buffer) => this.received(bytes));
+    if (this.#paused) tls.pause();
+  }
+
+  /** Ends the connection with an error; the first one is reported. */
+  fail(code: string, message: string): void {
+    if (!this.#destroyed) this.#error ??= { code, message };
+    this.#socket.destroy();
+  }
+
+  get bufferedBytes(): number {
+    return this.#queuedBytes + this.#socket.writableLength;
+  }
+
+  write(chunk: Uint8Array | string): void {
+    if (this.#ended || this.#closed || chunk.length === 0) return;
+    this.#queue.push(chunk);
+    this.#queuedBytes += chunk.length;
+    if (!this.#isDirty) this.#markDirty();
+  }
+
+  writeBorrowed(bytes: Uint8Array): void {
+    if (this.#ended || this.#closed || bytes.length === 0) return;
+    if (bytes.length < SEND_AT_ONCE_BYTES || this.#fd < 0 || this.#plain.writableLength > 0) {
+      this.write(Buffer.from(bytes));
+      return;
+    }
+    if (this.#queue.length > 0) this.#flushPlain(MSG_MORE);
+    if (this.#ended) return;
+    const sent = this.#plain.writableLength > 0 ? 0 : this.#send(bytes, bytes.length, 0);
+    if (sent >= 0 && sent < bytes.length) this.#writeRest(Buffer.from(bytes.subarray(sent)));
+  }
+
+  #markDirty(): void {
+    this.#isDirty = true;
+    if (dirty.length === 0) setImmediate(flushDirty);
+    dirty.push(this);
+  }
+
+  turnEnded(): void {
+    this.#isDirty = false;
+    this.flush();
+  }
+
+  flush(): void {
+    if (this.#queue.length === 0 || !this.#connected || this.#closed) return;
+    if (this.#queuedBytes > HIGH_WATER_BYTES) this.#wantsDrain = true;
+    if (this.#tls === undefined) this.#flushPlain(0);
+    else this.#writeRest(this.#takeQueue(Buffer.allocUnsafe(this.#queuedBytes)));
+    if (this.#wantsDrain && this.#socket.writableLength === 0) process.nextTick(this.#drained);
+  }
+
+  #flushPlain(flags: number): void {
+    const length = this.#queuedBytes;
+    const first = this.#queue[0];
+    const isSingle = this.#queue.length === 1 && typeof first === "object";
+    const bytes = isSingle ? this.#takeOne(first) : this.#takeQueue(length <= gather.length ? gather : Buffer.allocUnsafeSlow(length));
+    const sent = this.#plain.writableLength > 0 || this.#fd < 0 ? 0 : this.#send(bytes, length, flags);
+    if (sent < 0 || sent === length) return;
+    const rest = bytes.subarray(sent, length);
+    this.#writeRest(bytes === gather ? Buffer.from(rest) : rest);
+  }
+
+  #takeOne(chunk: Uint8Array): Uint8Array {
+    this.#queue.length = 0;
+    this.#queuedBytes = 0;
+    return chunk;
+  }
+
+  /** Moves what is queued into one buffer. */
+  #takeQueue(into: Buffer): Buffer {
+    let at = 0;
+    for (const chunk of this.#queue) {
+      if (typeof chunk === "string") at += into.write(chunk, at, "latin1");
+      else {
+        into.set(chunk, at);
+        at += chunk.length;
+      }
+    }
+    this.#queue.length = 0;
+    this.#queuedBytes = 0;
+    return into;
+  }
+
+  /** Bytes that the kernel took; -1 when the connection is broken. */
+  #send(bytes: Uint8Array, length: number, flags: number): number {
+    const sent = libc().send(this.#fd, bytes, length, MSG_DONTWAIT_NOSIGNAL | flags);
+    if (sent >= 0) return sent;
+    const errno = libc().errno();
+    if (errno === EAGAIN || errno === EINTR) return 0;
+    // What the peer said before it went away (an early answer) may still wait to be read: give it this turn.
+    const code = errnoName(errno);
+    this.#ended = true;
+    if (!this.#destroyed) this.#error ??= { code, message: `send: ${code}` };
+    setImmediate(() => this.#socket.destroy());
+    return -1;
+  }
+
+  #writeRest(bytes: Uint8Array): void {
+    if (this.#socket.writableLength + bytes.length > HIGH_WATER_BYTES) this.#wantsDrain = true;
+    this.#socket.write(bytes, this.#written);
+  }
+
+  readonly #written = (): void => {
+    if (this.#wantsDrain && this.bufferedBytes === 0) this.#drained();
+  };
+
+  readonly #drained = (): void => {
+    if (!this.#wantsDrain || this.#closed || this.bufferedBytes > 0) return;
+    this.#wantsDrain = false;
+    this.#handler?.onDrain?.();
+  };
+
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#connected && this.#handler !== undefined) this.#socket.resume();
+  }
+
+  end(): void {
+    if (this.#ended || this.#closed) return;
+    if (this.#connected) this.flush();
+    this.#ended = true;
+    if (this.#connected) this.#socket.end();
+    else this.#socket.once(this.#tls === undefined ? "connect" : "secure", () => this.#endConnected());
+  }
+
+  #endConnected(): void {
+    this.#connected = true;
+    this.flush();
+    this.#socket.end();
+  }
+
+  destroy(reset = false): void {
+    if (this.#closed) return;
+    this.#destroyed = true;
+    this.#ended = true;
+    this.#queue.length = 0;
+    this.#queuedBytes = 0;
+    const isReset = reset && !this.#plain.connecting && handleOf(this.#plain)?.setNoDelay !== undefined;
+    if (isReset) this.#plain.resetAndDestroy();
+    else this.#socket.destroy();
+  }
+
+  startTls(context: TlsServerContext, unread: Uint8Array = noBytes): void {
+    if (this.#closed) return;
+    if (!isTlsSettings(context) || context.kind !== "tls-server") throw new TypeError("startTls wants a context of this host's tlsServer");
+    acceptTls(this, this.#plain, context, unread);
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * Runs something inside another network namespace. `setns` changes the calling thread, and the event loop runs on it:
+ * so the work must be synchronous, and nothing may be awaited in between (DNS and files run on other threads, which
+ * stay at home). Only socket(2) has to run there; bind, listen, connect and accept follow the socket.
+ */
+import { lastError, libc } from "./libc.ts";
+
+const CLONE_NEWNET = 0x4000_0000;
+const O_RDONLY_CLOEXEC = 0o2000000;
+
+let home = -1;
+
+export function insideNetns<T>(path: string | undefined, work: () => T): T {
+  if (path === undefined) return work();
+  const c = libc();
+  if (home < 0) {
+    home = c.open("/proc/thread-self/ns/net", O_RDONLY_CLOEXEC);
+    if (home < 0) throw lastError("/proc/thread-self/ns/net", "open");
+  }
+  const there = c.open(path, O_RDONLY_CLOEXEC);
+  if (there < 0) throw lastError(path, "open network namespace");
+  const entered = c.setns(there, CLONE_NEWNET);
+  const failure = entered < 0 ? lastError(path, "setns") : undefined;
+  c.close(there);
+  if (failure !== undefined) throw failure;
+  try {
+    return work();
+  } finally {
+    // Going on in the wrong namespace would send other traffic to the wrong place.
+    if (c.setns(home, CLONE_NEWNET) < 0) process.abort();
+  }
+}

@@ -1,0 +1,22 @@
+/** The machine: the only host that opens sockets, files and processes. Parts load what they need when they are used. */
+import type { Host } from "#host/host.ts";
+import { realClock } from "./clock.ts";
+import { realFiles } from "./files.ts";
+import { realHttp } from "./http.ts";
+import { realNet } from "./net.ts";
+import { realRandom } from "./random.ts";
+import { realRpc } from "./rpc.ts";
+import { realStorage } from "./storage.ts";
+
+export function realHost(): Host {
+  const parts = {
+    clock: realClock(),
+    random: realRandom(),
+    files: realFiles(),
+    net: realNet(),
+    http: realHttp(),
+    rpc: realRpc(),
+    storage: realStorage(),
+  };
+  return parts as Host;
+}
