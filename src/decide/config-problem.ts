@@ -1,0 +1,11 @@
+/** Configuration that cannot be used: which field, and why. Thrown while compiling, so that nothing half-compiled serves. */
+export class ConfigProblem extends Error {
+  readonly path: string;
+  constructor(path: string, problem: string) {
+    super(path === "" ? problem : `${path}: ${problem}`);
+    this.name = "ConfigProblem";
+    this.path = path;
+  }
+}
+
+export const NOT_SUPPORTED = "not supported by weft proxy";

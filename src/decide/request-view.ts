@@ -1,0 +1,71 @@
+/**
+ * What a decision may ask of a request and of its connection: real ones in the proxy, imagined ones in `weft why`. Every
+ * matcher is compiled once from Envoy's messages to a closure over these.
+ */
+import type { Ip } from "#lib/ip.ts";
+import { type HeaderName, headerName } from "#wire/http/header-name.ts";
+
+export interface RequestView {
+  readonly method: string;
+  /** With query. */
+  readonly path: string;
+  readonly authority: string;
+  readonly scheme: string;
+  /** Several headers of one name joined by a comma; undefined when there is none. Never a pseudo-header. */
+  header(name: HeaderName): string | undefined;
+}
+
+export interface ConnectionView {
+  /** Where the client meant to go: the original destination when the listener restores it. */
+  readonly destination: PeerView;
+  /** The other end of the socket. */
+  readonly directRemote: PeerView;
+  /** The client as told by trusted headers, else the same as directRemote. */
+  readonly remote: PeerView;
+  /** SNI; undefined without TLS or without the extension. */
+  readonly serverName: string | undefined;
+  /** "tls", "raw_buffer"; "" when no inspector looked. */
+  readonly transportProtocol: string;
+  /** ALPN offered by the client, or what an HTTP inspector saw. */
+  readonly applicationProtocols: readonly string[];
+  /** The verified peer certificate's names; undefined when there is none. */
+  readonly peer: PeerIdentity | undefined;
+}
+
+export interface PeerView {
+  /** undefined for a Unix socket. */
+  readonly ip: Ip | undefined;
+  readonly port: number;
+}
+
+export interface PeerIdentity {
+  readonly uris: readonly string[];
+  readonly dnsNames: readonly string[];
+  readonly subject: string;
+}
+
+/** A request that nobody sent. */
+export function imaginedRequest(options: {
+  readonly method?: string;
+  readonly path?: string;
+  readonly authority: string;
+  readonly scheme?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}): RequestView {
+  const headers = new Map(Object.entries(options.headers ?? {}).map(([name, value]) => [headerName(name).lower, value]));
+  return {
+    method: options.method ?? "GET",
+    path: options.path ?? "/",
+    authority: options.authority,
+    scheme: options.scheme ?? "http",
+    header: (name) => headers.get(name.lower),
+  };
+}
+
+/** Path without query and fragment. */
+export function pathOnly(path: string): string {
+  const query = path.indexOf("?");
+  const fragment = path.indexOf("#");
+  if (query < 0 && fragment < 0) return path;
+  return path.slice(0, query < 0 ? fragment : fragment < 0 ? query : Math.min(query, fragment));
+}
