@@ -22,7 +22,8 @@ export interface StreamOptions {
   readonly call: RpcServerCall;
   readonly plan: () => ProxyPlan | undefined;
   readonly nowMs: () => number;
-  readonly rejected: (stream: XdsStream, typeUrl: string, rejection: Rejection) => void;
+  /** The client answered an update; `rejection` when it refused it. */
+  readonly answered: (stream: XdsStream, typeUrl: string, rejection: Rejection | undefined) => void;
   readonly closed: (stream: XdsStream) => void;
 }
 
@@ -39,12 +40,16 @@ export class XdsStream implements RpcReceiver {
     this.proxy = options.proxy;
   }
 
+  get busy(): boolean {
+    return this.subscriptions.some((subscription) => subscription.inFlight !== undefined);
+  }
+
   get subscriptions(): readonly Subscription[] {
     return [...this.#subscriptions.values()];
   }
 
   onMessage(message: Uint8Array): void {
-    const { dialect, call, nowMs, rejected } = this.#options;
+    const { dialect, call, nowMs, answered } = this.#options;
     let request: XdsRequest;
     try {
       request = dialect.parse(message);
@@ -55,9 +60,10 @@ export class XdsStream implements RpcReceiver {
     let subscription = this.#subscriptions.get(request.typeUrl);
     if (subscription === undefined) this.#subscriptions.set(request.typeUrl, (subscription = new Subscription(request.typeUrl)));
     const rejection = request.error === undefined ? undefined : { message: request.error, atMs: nowMs() };
-    if (subscription.wasAnswered(request.nonce, rejection) && rejection !== undefined) rejected(this, request.typeUrl, rejection);
+    const wasAnswer = subscription.wasAnswered(request.nonce, rejection);
     request.subscribe(subscription);
     this.push();
+    if (wasAnswer) answered(this, request.typeUrl, rejection);
   }
 
   onEnd(): void {
@@ -76,12 +82,13 @@ export class XdsStream implements RpcReceiver {
     for (const subscription of this.#ordered()) {
       if (subscription.inFlight !== undefined) return;
       const resources = plan.resources.get(subscription.typeUrl);
+      if (resources === undefined) continue;
       if (this.#send(subscription, subscription.next(resources, REMOVED_LAST.includes(subscription.typeUrl)))) return;
     }
     for (const typeUrl of REMOVED_LAST) {
       const subscription = this.#subscriptions.get(typeUrl);
       const resources = plan.resources.get(typeUrl);
-      if (subscription !== undefined && this.#send(subscription, subscription.next(resources, false))) return;
+      if (subscription !== undefined && resources !== undefined && this.#send(subscription, subscription.next(resources, false))) return;
     }
   }
 

@@ -25,7 +25,6 @@ export interface Rejection {
   readonly atMs: number;
 }
 
-const NO_RESOURCES: Resources = new Map();
 const WILDCARD = "*";
 /** Types whose first request without names asks for everything (xDS protocol, "legacy wildcard"). */
 const WILDCARD_TYPES: readonly string[] = [XDS_TYPES.cluster, XDS_TYPES.listener];
@@ -84,7 +83,7 @@ export class Subscription {
   }
 
   /** What to send now; undefined: nothing. With `keep`, what is gone stays with the client for the time being. */
-  next(resources: Resources = NO_RESOURCES, keep: boolean): Update | undefined {
+  next(resources: Resources, keep: boolean): Update | undefined {
     const owes = this.#owed.size > 0 || this.#owesAnswer;
     if (resources === this.#settled && !owes) return undefined;
     const upserts: EncodedResource[] = [];

@@ -189,7 +189,7 @@ describe("delta ADS", () => {
   });
 
   it("answers a wildcard even when there is nothing", () => {
-    const { xds } = start({});
+    const { xds } = start({ [LDS]: {} });
     const client = open(xds, DELTA_ADS);
     client.delta({ typeUrl: LDS });
     assert.deepEqual(client.take(), ["Listener"]);

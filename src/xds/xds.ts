@@ -22,17 +22,26 @@ export const ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
 export const DELTA_ADS = `${ADS}/DeltaAggregatedResources`;
 export const STREAM_ADS = `${ADS}/StreamAggregatedResources`;
 
+/** Secrets alone, for clients that are told to ask for them apart from the rest. */
+const SDS = "/envoy.service.secret.v3.SecretDiscoveryService";
+export const DELTA_SDS = `${SDS}/DeltaSecrets`;
+export const STREAM_SDS = `${SDS}/StreamSecrets`;
+
 export interface XdsOptions {
   readonly plans: ProxyPlans;
   readonly authorize: (call: Pick<RpcServerCall, "metadata" | "peer">) => { readonly proxy: string } | { readonly refused: string };
   /** A proxy refused an update: `typeUrl` and Envoy's own words. */
   readonly rejected?: (proxy: string, typeUrl: string, message: string) => void;
+  /** After an answer no update is in flight on any stream. */
+  readonly settled?: () => void;
 }
 
 export interface Xds {
   readonly methods: Readonly<Record<string, RpcMethod>>;
   /** One entry a stream, in order of proxy. */
   status(): readonly ProxyXdsStatus[];
+  /** An update waits for its answer. */
+  readonly busy: boolean;
   stop(): void;
 }
 
@@ -51,6 +60,10 @@ export function startXds(host: Pick<Host, "clock">, options: XdsOptions): Xds {
   const changes = options.plans.onChange(() => {
     for (const stream of streams) stream.push();
   });
+  const busy = (): boolean => [...streams].some((stream) => stream.busy);
+  const settle = (): void => {
+    if (options.settled !== undefined && !busy()) options.settled();
+  };
   const method =
     (dialect: Dialect): RpcMethod =>
     (call) => {
@@ -65,14 +78,23 @@ export function startXds(host: Pick<Host, "clock">, options: XdsOptions): Xds {
         proxy: caller.proxy,
         plan: () => options.plans.planOf(caller.proxy),
         nowMs: () => host.clock.now(),
-        rejected: (from, typeUrl, rejection) => options.rejected?.(from.proxy, typeUrl, rejection.message),
-        closed: (gone) => streams.delete(gone),
+        answered(from, typeUrl, rejection) {
+          if (rejection !== undefined) options.rejected?.(from.proxy, typeUrl, rejection.message);
+          settle();
+        },
+        closed(gone) {
+          streams.delete(gone);
+          settle();
+        },
       });
       streams.add(stream);
       return stream;
     };
   return {
-    methods: { [DELTA_ADS]: method(delta), [STREAM_ADS]: method(stateOfTheWorld) },
+    methods: { [DELTA_ADS]: method(delta), [STREAM_ADS]: method(stateOfTheWorld), [DELTA_SDS]: method(delta), [STREAM_SDS]: method(stateOfTheWorld) },
+    get busy() {
+      return busy();
+    },
     status: () =>
       [...streams]
         .toSorted((a, b) => (a.proxy < b.proxy ? -1 : 1))

@@ -25,7 +25,7 @@ export interface EncodedResource {
 }
 
 export interface ProxyPlan {
-  /** Type url -> resource name -> resource. */
+  /** Type url -> resource name -> resource. A type that is absent is not known yet: who asks for it waits. */
   readonly resources: ReadonlyMap<string, ReadonlyMap<string, EncodedResource>>;
 }
 
