@@ -65,9 +65,17 @@ export interface RpcServer {
 
 export interface RpcConnectOptions {
   readonly address: StreamAddress;
-  /** `serverName`: what the server's certificate must be for, when it is not the address. */
-  readonly tls?: { readonly ca: string; readonly certificate?: string; readonly privateKey?: string; readonly serverName?: string };
+
+  readonly tls?: StreamTls;
   /** SO_MARK cannot be set by grpc-js; a program that needs it passes a Unix socket. */
+}
+
+export interface StreamTls {
+  readonly ca: string;
+  readonly certificate?: string;
+  readonly privateKey?: string;
+  /** What the server's certificate must be for, when it is not the address. */
+  readonly serverName?: string;
 }
 
 export interface RpcChannel {

@@ -1,0 +1,170 @@
+/**
+ * The node's side of xDS and SDS: one Unix socket a pod, and what is served there is that pod's and nobody else's.
+ * Identity is proved by the socket: the pod runtime gives it to that pod's proxy alone; node ids in requests are not read.
+ *
+ * Each pod has an upstream plan (a stream to control on the node's certificate, with the pod in the call's metadata) and
+ * an identity (its key and SVID). Both are served by the same xDS server as control's (xds/), with this node's copy as its
+ * plans: so proxies start, restart and renew without control, as far as the last answers reach.
+ */
+import type { Host } from "#host/host.ts";
+import type { RpcServer, StreamTls } from "#host/rpc.ts";
+import type { StreamAddress } from "#host/net.ts";
+import type { ProxyPlan } from "#model/plan/proxy-plan.ts";
+import { XDS_TYPES } from "#model/plan/proxy-plan.ts";
+import type { Log } from "#run/log.ts";
+import { startXds } from "#xds/xds.ts";
+import type { Xds } from "#xds/xds.ts";
+import { Identity } from "./identity.ts";
+import { SharedResources, UpstreamPlan } from "./upstream-plan.ts";
+
+export type AdsHost = Pick<Host, "rpc" | "clock" | "random">;
+
+export interface AdsOptions {
+  /** Control's xDS and CA address, 15012. */
+  readonly control: StreamAddress;
+  /** The node's certificate (system:node:NAME) and the cluster's CA; undefined only for a control on a Unix socket. */
+  readonly tls: StreamTls | undefined;
+  readonly log: Log;
+}
+
+export interface AdsPod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly serviceAccount: string;
+}
+
+export interface Ads {
+  /** Serves the pod at `socketPath`; resolves when it listens. Again for the same uid: does nothing. */
+  add(pod: AdsPod, socketPath: string): Promise<void>;
+  /** Forgets the pod, its key and its socket. */
+  remove(uid: string): Promise<void>;
+  status(): readonly AdsPodStatus[];
+  stop(): Promise<void>;
+}
+
+export interface AdsPodStatus {
+  readonly pod: string;
+  readonly connectedToControl: boolean;
+  readonly certificateExpiresAtMs: number | undefined;
+  /** Streams of its proxy that are open. */
+  readonly streams: number;
+  readonly acknowledged: boolean;
+}
+
+export function startAds(host: AdsHost, options: AdsOptions): Ads {
+  const channel = host.rpc.connect({ address: options.control, ...(options.tls === undefined ? {} : { tls: options.tls }) });
+  const shared = new SharedResources();
+  const pods = new Map<string, Promise<ServedPod>>();
+  const remove = async (uid: string): Promise<void> => {
+    const served = pods.get(uid);
+    pods.delete(uid);
+    await (await served?.catch(() => undefined))?.stop();
+  };
+  const ready = new Map<string, ServedPod>();
+  return {
+    async add(pod, socketPath) {
+      let served = pods.get(pod.uid);
+      if (served === undefined) {
+        served = servePod(host, { pod, socketPath, channel, shared, log: options.log });
+        pods.set(pod.uid, served);
+        served.then(
+          (started) => void ready.set(pod.uid, started),
+          () => pods.delete(pod.uid),
+        );
+      }
+      await served;
+    },
+    async remove(uid) {
+      ready.delete(uid);
+      await remove(uid);
+    },
+    status: () => [...ready.values()].map((pod) => pod.status()).toSorted((a, b) => (a.pod < b.pod ? -1 : 1)),
+    async stop() {
+      ready.clear();
+      await Promise.all([...pods.keys()].map(remove));
+      channel.close();
+    },
+  };
+}
+
+interface ServedPod {
+  status(): AdsPodStatus;
+  stop(): Promise<void>;
+}
+
+interface ServeOptions {
+  readonly pod: AdsPod;
+  readonly socketPath: string;
+  readonly channel: ReturnType<Host["rpc"]["connect"]>;
+  readonly shared: SharedResources;
+  readonly log: Log;
+}
+
+async function servePod(host: AdsHost, { pod, socketPath, channel, shared, log }: ServeOptions): Promise<ServedPod> {
+  const key = `${pod.namespace}/${pod.name}`;
+  const metadata = `${key}/${pod.uid}`;
+  const plans = new PodPlans();
+  const changed = (): void => plans.refresh(upstream, identity);
+  let xds: Xds | undefined;
+  const upstream: UpstreamPlan = new UpstreamPlan(host, { channel, pod: metadata, log, shared, changed, proxyBusy: () => xds?.busy ?? false });
+  const identity: Identity = new Identity(host, { channel, pod: metadata, namespace: pod.namespace, serviceAccount: pod.serviceAccount, log, changed });
+  xds = startXds(host, {
+    plans,
+    authorize: () => ({ proxy: key }),
+    rejected(_, typeUrl, message) {
+      log.warn("the proxy refused an update", { object: `Pod ${key}`, typeUrl, message });
+      upstream.refused(typeUrl, message);
+    },
+    settled: () => upstream.settled(),
+  });
+  let server: RpcServer;
+  try {
+    // Others of this uid must not connect; in a rootless cluster the sandbox of pods hides the folder as well.
+    server = await host.rpc.serve({ address: { path: socketPath }, methods: xds.methods, mode: 0o600 });
+  } catch (error) {
+    upstream.stop();
+    identity.stop();
+    throw error;
+  }
+  return {
+    status() {
+      const streams = xds.status();
+      return {
+        pod: key,
+        connectedToControl: upstream.connected,
+        certificateExpiresAtMs: identity.expiresAtMs,
+        streams: streams.length,
+        acknowledged: streams.every(({ types }) => types.every((type) => type.acknowledged)),
+      };
+    },
+    async stop() {
+      upstream.stop();
+      identity.stop();
+      xds.stop();
+      await server.close();
+    },
+  };
+}
+
+/** What control said and what this node adds, as one plan. */
+class PodPlans {
+  #plan: ProxyPlan = { resources: new Map() };
+  readonly #listeners = new Set<() => void>();
+
+  planOf(): ProxyPlan {
+    return this.#plan;
+  }
+
+  onChange(changed: () => void) {
+    this.#listeners.add(changed);
+    return { close: () => void this.#listeners.delete(changed) };
+  }
+
+  refresh(upstream: UpstreamPlan, identity: Identity): void {
+    const resources = new Map(upstream.types);
+    if (identity.secrets !== undefined) resources.set(XDS_TYPES.secret, identity.secrets);
+    this.#plan = { resources };
+    for (const listener of this.#listeners) listener();
+  }
+}
