@@ -66,6 +66,7 @@ export function fileSystemOptions(spec: FileSystemSpec): string[] {
   // Its own: the pid namespace's processes only, and null zero full random urandom tty ptmx.
   options.push("--proc", "/proc", "--dev", "/dev");
   options.push("--perms", "1777", "--tmpfs", "/tmp", "--perms", "1777", "--tmpfs", "/var/tmp", "--perms", "0755", "--tmpfs", "/run");
+  options.push("--symlink", "../run", "/var/run");
   options.push("--dir", "/root", "--dir", "/home", "--dir", "/etc");
   for (const path of chosenEtc) options.push("--ro-bind-try", path, path);
   for (const name of ownEtc) options.push("--ro-bind", `${spec.etc}/${name}`, `/etc/${name}`);

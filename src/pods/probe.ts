@@ -1,0 +1,84 @@
+/** Asks a container one probe's question, once. The answer is a result, never an exception. */
+import type { Host } from "#host/host.ts";
+import type { Container, Probe } from "#model/pod-parts.ts";
+
+export interface ProbeTarget {
+  readonly container: Container;
+  readonly podIP: string;
+  readonly netns: string;
+  /** Runs a command in the container. */
+  exec(command: readonly string[], timeoutMs: number): Promise<{ readonly code: number; readonly output: string }>;
+}
+
+export interface ProbeResult {
+  readonly ok: boolean;
+  readonly message: string;
+}
+
+/** Asked from inside the pod's network, with the mark that the mesh's interception lets through: the answer is the application's own. */
+const probeMark = 0x539;
+
+export type ProbeHost = Pick<Host, "http" | "net">;
+
+export async function askProbe(host: ProbeHost, target: ProbeTarget, probe: Probe): Promise<ProbeResult> {
+  const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000;
+  try {
+    if (probe.exec !== undefined) {
+      const { code, output } = await target.exec(probe.exec.command ?? [], timeoutMs);
+      return { ok: code === 0, message: code === 0 ? "" : output.trim() || `command ended with status ${code}` };
+    }
+    if (probe.httpGet !== undefined) return await askHttp(host, target, probe.httpGet, timeoutMs);
+    if (probe.tcpSocket !== undefined) return await askTcp(host, target, probe.tcpSocket, timeoutMs);
+    return { ok: false, message: "the probe has none of exec, httpGet and tcpSocket (grpc probes are not supported by this runtime)" };
+  } catch (error) {
+    return { ok: false, message: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+type HttpGet = NonNullable<Probe["httpGet"]>;
+
+export async function askHttp(host: Pick<Host, "http">, target: Omit<ProbeTarget, "exec">, action: HttpGet, timeoutMs: number): Promise<ProbeResult> {
+  const port = portOf(target.container, action.port);
+  if (port === undefined) return { ok: false, message: `port ${JSON.stringify(action.port)} is not a port of the container` };
+  const scheme = (action.scheme ?? "HTTP").toLowerCase();
+  const path = action.path ?? "/";
+  const url = `${scheme}://${action.host ?? target.podIP}:${port}${path.startsWith("/") ? path : `/${path}`}`;
+  const headers: Record<string, string> = { "user-agent": "kube-probe/1.33", accept: "*/*", connection: "close" };
+  for (const header of action.httpHeaders ?? []) headers[header.name.toLowerCase()] = header.value;
+  const tls = scheme === "https" ? { tls: { insecure: true } } : {};
+  const response = await host.http.request({ method: "GET", url, headers, netns: target.netns, mark: probeMark, timeoutMs, ...tls });
+  await response.text();
+  const ok = response.status >= 200 && response.status < 400;
+  return { ok, message: ok ? "" : `HTTP probe failed with statuscode: ${response.status}` };
+}
+
+type TcpSocket = NonNullable<Probe["tcpSocket"]>;
+
+function askTcp(host: Pick<Host, "net">, target: ProbeTarget, action: TcpSocket, timeoutMs: number): Promise<ProbeResult> {
+  const port = portOf(target.container, action.port);
+  if (port === undefined) return Promise.resolve({ ok: false, message: `port ${JSON.stringify(action.port)} is not a port of the container` });
+  return new Promise((resolve) => {
+    const connection = host.net.connect(
+      { address: { ip: action.host ?? target.podIP, port }, netns: target.netns, mark: probeMark, timeoutMs },
+      {
+        onConnect() {
+          connection.destroy();
+          resolve({ ok: true, message: "" });
+        },
+        onData() {},
+        onEnd() {},
+        onDrain() {},
+        onClose(error) {
+          resolve({ ok: false, message: error?.message ?? "closed" });
+        },
+      },
+    );
+  });
+}
+
+/** A number, or the name of one of the container's ports. */
+export function portOf(container: Container, port: string | number): number | undefined {
+  if (typeof port === "number") return port;
+  const named = container.ports?.find((each) => each.name === port)?.containerPort;
+  return named ?? (/^\d+$/.test(port) ? Number(port) : undefined);
+}
