@@ -23,8 +23,8 @@ export interface Read {
 
 export interface Derivation<V> {
   readonly name: string;
-  readonly compute: (read: Read, key: string) => V;
-  readonly equals: (a: V, b: V) => boolean;
+  compute(read: Read, key: string): V;
+  equals(a: V, b: V): boolean;
 }
 
 /** A value that is wanted: it is never collected until released. */
@@ -455,10 +455,10 @@ class Derived extends Source {
   }
 
   #run(dependencies: Set<Source>): Outcome {
-    const { name, compute } = this.derivation;
+    const { name } = this.derivation;
     this.#core.recomputed.set(name, (this.#core.recomputed.get(name) ?? 0) + 1);
     try {
-      return { kind: "value", value: compute(this.#recorder(dependencies), this.key) };
+      return { kind: "value", value: this.derivation.compute(this.#recorder(dependencies), this.key) };
     } catch (error) {
       return { kind: "failure", error };
     }

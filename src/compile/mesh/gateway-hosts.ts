@@ -1,0 +1,64 @@
+/** Which routes a gateway pod has for which host names, on one of its ports. */
+import type { VirtualService } from "#model/istio.ts";
+import type { HTTPRoute } from "#model/gateway-api.ts";
+import type { Provenance } from "#model/provenance.ts";
+import type { WorldReader } from "#model/world.ts";
+import { attaches, hostnamesOn, type GatewayServer } from "./gateway.ts";
+import { bySpecificity, intersectHosts } from "./hosts.ts";
+import { routesOfHttpRoutes } from "./http-route.ts";
+import { inPrecedence } from "./precedence.ts";
+import type { MeshRoute } from "./route.ts";
+import { gatewaysOf, hostsOf, routesOf, type RouteContext } from "./virtual-service.ts";
+
+export interface GatewayHost {
+  readonly host: string;
+  readonly routes: readonly MeshRoute[];
+  readonly by: Provenance;
+}
+
+type Ports = RouteContext["onlyPortOf"];
+
+/**
+ * All servers of one listening port. Routes of several VirtualServices for one host follow each other, oldest first; those of
+ * HTTPRoutes come before them, in their own order.
+ */
+export function gatewayHosts(servers: readonly GatewayServer[], world: WorldReader, onlyPortOf: Ports): readonly GatewayHost[] {
+  const hosts = new Map<string, { readonly by: Provenance; readonly httpRoutes: Set<HTTPRoute>; readonly routes: MeshRoute[] }>();
+  const at = (host: string, by: Provenance) => {
+    const found = hosts.get(host) ?? { by, httpRoutes: new Set<HTTPRoute>(), routes: [] };
+    hosts.set(host, found);
+    return found;
+  };
+  for (const server of servers) {
+    if (server.kind === "Gateway") {
+      for (const { host, route } of httpRoutesOn(server, world)) at(host, server.by).httpRoutes.add(route);
+    } else {
+      for (const { host, virtualService } of virtualServicesOn(server, world)) {
+        const context = { gateway: server.gateway, port: server.port, client: { namespace: "", labels: {} }, onlyPortOf };
+        at(host, server.by).routes.push(...routesOf(virtualService, context));
+      }
+    }
+  }
+  return [...hosts]
+    .map(([host, { by, httpRoutes, routes }]) => ({ host, by, routes: [...routesOfHttpRoutes([...httpRoutes], world), ...routes] }))
+    .sort((a, b) => bySpecificity(a.host, b.host) || (a.host < b.host ? -1 : 1));
+}
+
+function virtualServicesOn(server: GatewayServer, world: WorldReader): readonly { readonly host: string; readonly virtualService: VirtualService }[] {
+  const attached = world.all("VirtualService").filter((virtualService) => gatewaysOf(virtualService).includes(server.gateway));
+  return inPrecedence(attached).flatMap((virtualService) => {
+    const usable = server.hosts.filter(({ namespace }) => namespace === undefined || namespace === virtualService.metadata.namespace);
+    const hosts = hostsOf(virtualService).flatMap((host) => usable.flatMap((served) => intersectHosts(host, served.host) ?? []));
+    return [...new Set(hosts)].map((host) => ({ host, virtualService }));
+  });
+}
+
+function httpRoutesOn(server: GatewayServer, world: WorldReader): readonly { readonly host: string; readonly route: HTTPRoute }[] {
+  const gateway = world.get("Gateway", server.gateway);
+  const listener = gateway?.spec.listeners.find(({ name }) => name === server.listener);
+  if (gateway === undefined || listener === undefined) return [];
+  return world.all("HTTPRoute").flatMap((route) => {
+    if (!(route.spec.parentRefs ?? []).some((parent) => attaches(route, parent, gateway, listener, world))) return [];
+    return hostnamesOn(route, listener.hostname).map((host) => ({ host, route }));
+  });
+}

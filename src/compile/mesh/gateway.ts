@@ -1,0 +1,129 @@
+/**
+ * What a gateway pod serves: HTTP servers of Istio's Gateways that select it, and listeners of Gateway API Gateways of our
+ * classes, all of which the ingress gateway's pods serve.
+ */
+import type { Service } from "#model/core.ts";
+import type { Gateway, GatewayListener, HTTPRoute, ParentReference } from "#model/gateway-api.ts";
+import type { IstioGateway } from "#model/istio.ts";
+import { matchesLabels, matchesLabelSelector } from "#model/selectors.ts";
+import { objectKey } from "#model/object.ts";
+import type { Provenance } from "#model/provenance.ts";
+import type { WorldReader } from "#model/world.ts";
+import { intersectHosts, resolveHost } from "./hosts.ts";
+import { isGatewayParent, parentNamespace } from "./http-route.ts";
+import { gatewayClasses, ingressGateway } from "./settings.ts";
+import { provenanceOf } from "./source.ts";
+import { inboundPorts, type Workload } from "./workload.ts";
+
+/** One server of one Gateway. */
+export interface GatewayServer {
+  readonly kind: "IstioGateway" | "Gateway";
+  /** "namespace/name" of the Gateway. */
+  readonly gateway: string;
+  /** As the object says; VirtualServices match on it. */
+  readonly port: number;
+  /** Where the pod listens. */
+  readonly listenPort: number;
+  readonly hosts: readonly ServerHost[];
+  /** Gateway API: the listener's name. */
+  readonly listener?: string;
+  readonly by: Provenance;
+}
+
+export interface ServerHost {
+  readonly host: string;
+  /** Only VirtualServices of this namespace may use it; absent: all. */
+  readonly namespace?: string;
+}
+
+/** An ordinary user's process cannot bind the ports below 1024 that Gateways name: the Service in front maps them. */
+export function listenPort(gateway: Workload, services: readonly Service[], port: number): number {
+  const mapped = inboundPorts(gateway, services).find(({ servicePort }) => servicePort.number === port);
+  return mapped?.port ?? port;
+}
+
+export function isIngressGateway(gateway: Workload): boolean {
+  return gateway.namespace === ingressGateway.namespace && matchesLabels(ingressGateway.labels, gateway.labels);
+}
+
+export function istioServers(gateways: readonly IstioGateway[], pod: Workload, services: readonly Service[]): readonly GatewayServer[] {
+  return gateways.flatMap((gateway) => {
+    if (!matchesLabels(gateway.spec.selector, pod.labels)) return [];
+    return (gateway.spec.servers ?? []).flatMap((server, i): GatewayServer[] => {
+      if (!isHttp(server.port.protocol) || server.tls !== undefined) return [];
+      return [
+        {
+          kind: "IstioGateway",
+          gateway: objectKey(gateway),
+          port: server.port.number,
+          listenPort: listenPort(pod, services, server.port.number),
+          hosts: server.hosts.map((host) => serverHost(host, gateway.metadata.namespace ?? "")),
+          by: provenanceOf(gateway, `spec.servers[${i}]`),
+        },
+      ];
+    });
+  });
+}
+
+export function isHttp(protocol: string): boolean {
+  return protocol.toUpperCase() === "HTTP";
+}
+
+/** "namespace/host", "./host", "*\/host" or "host". */
+function serverHost(written: string, namespace: string): ServerHost {
+  const slash = written.indexOf("/");
+  const host = resolveHost(written.slice(slash + 1), namespace);
+  const scope = slash < 0 ? "*" : written.slice(0, slash);
+  return scope === "*" ? { host } : { host, namespace: scope === "." ? namespace : scope };
+}
+
+export function isOurs(gateway: Gateway): boolean {
+  return gatewayClasses.has(gateway.spec.gatewayClassName);
+}
+
+export function gatewayApiServers(gateways: readonly Gateway[], pod: Workload, services: readonly Service[]): readonly GatewayServer[] {
+  if (!isIngressGateway(pod)) return [];
+  return gateways.filter(isOurs).flatMap((gateway) =>
+    gateway.spec.listeners.flatMap((listener, i): GatewayServer[] => {
+      if (listener.protocol !== "HTTP") return [];
+      return [
+        {
+          kind: "Gateway",
+          gateway: objectKey(gateway),
+          listener: listener.name,
+          port: listener.port,
+          listenPort: listenPort(pod, services, listener.port),
+          hosts: [{ host: listener.hostname ?? "*" }],
+          by: provenanceOf(gateway, `spec.listeners[${i}]`),
+        },
+      ];
+    }),
+  );
+}
+
+/** Whether a route's reference names this listener and the listener lets the route in. */
+export function attaches(route: HTTPRoute, parent: ParentReference, gateway: Gateway, listener: GatewayListener, world: WorldReader): boolean {
+  return refersTo(route, parent, gateway, listener) && admits(route, gateway, listener, world) && hostnamesOn(route, listener.hostname).length > 0;
+}
+
+export function refersTo(route: HTTPRoute, parent: ParentReference, gateway: Gateway, listener: GatewayListener): boolean {
+  if (!isGatewayParent(parent) || parent.name !== gateway.metadata.name || parentNamespace(route, parent) !== gateway.metadata.namespace) return false;
+  return (parent.sectionName ?? listener.name) === listener.name && (parent.port ?? listener.port) === listener.port;
+}
+
+export function admits(route: HTTPRoute, gateway: Gateway, listener: GatewayListener, world: WorldReader): boolean {
+  const { from = "Same", selector } = listener.allowedRoutes?.namespaces ?? {};
+  const kinds = listener.allowedRoutes?.kinds ?? [];
+  if (kinds.length > 0 && !kinds.some(({ kind }) => kind === "HTTPRoute")) return false;
+  if (from === "All") return true;
+  const namespace = route.metadata.namespace ?? "";
+  if (from === "Same") return namespace === gateway.metadata.namespace;
+  return matchesLabelSelector(selector, world.get("Namespace", namespace)?.metadata.labels);
+}
+
+/** Hosts of a route that a listener serves. */
+export function hostnamesOn(route: HTTPRoute, hostname: string | undefined): readonly string[] {
+  const own = route.spec.hostnames ?? [];
+  const hosts = (own.length === 0 ? ["*"] : own).flatMap((host) => intersectHosts(host, hostname ?? "*") ?? []);
+  return [...new Set(hosts)];
+}

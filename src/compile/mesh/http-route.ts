@@ -1,0 +1,138 @@
+/** Gateway API HTTPRoute: its rules as mesh routes, in the order that the specification gives to matches of many routes. */
+import type { HTTPRoute, HTTPRouteMatch, HTTPRouteRule, ParentReference } from "#model/gateway-api.ts";
+import type { Provenance } from "#model/provenance.ts";
+import type { WorldReader } from "#model/world.ts";
+import { parseDurationMs } from "./duration.ts";
+import { serviceHost } from "./hosts.ts";
+import { byPrecedence } from "./precedence.ts";
+import { everyRequest, type Destination, type MeshRoute, type NamedMatch, type PathMatch, type RequestMatch, type RouteAction } from "./route.ts";
+import { findPort, findService } from "./service.ts";
+import { fieldOf, provenanceOf } from "./source.ts";
+
+export function isServiceParent({ group, kind }: ParentReference): boolean {
+  return kind === "Service" && (group ?? "gateway.networking.k8s.io") === "";
+}
+
+export function isGatewayParent({ group, kind }: ParentReference): boolean {
+  return (kind ?? "Gateway") === "Gateway" && (group ?? "gateway.networking.k8s.io") === "gateway.networking.k8s.io";
+}
+
+export function parentNamespace(route: HTTPRoute, parent: ParentReference): string {
+  return parent.namespace ?? route.metadata.namespace ?? "";
+}
+
+/** Hosts of the services that a route steers (GAMMA), with the port it restricts itself to. */
+export function serviceParents(route: HTTPRoute): readonly { readonly host: string; readonly port: number | undefined; readonly index: number }[] {
+  return (route.spec.parentRefs ?? []).flatMap((parent, index) =>
+    isServiceParent(parent) ? [{ host: serviceHost(parentNamespace(route, parent), parent.name), port: parent.port, index }] : [],
+  );
+}
+
+/** Routes of several objects for one host, most specific match first. */
+export function routesOfHttpRoutes(routes: readonly HTTPRoute[], world: WorldReader): readonly MeshRoute[] {
+  const entries = routes.toSorted(byPrecedence).flatMap((route, age) =>
+    (route.spec.rules ?? []).flatMap((rule, i) => {
+      const by = provenanceOf(route, `spec.rules[${i}]`);
+      const action = actionOf(route, rule, by, world);
+      return matchesOf(rule).map(({ match, index }) => ({
+        age,
+        made: { match: requestMatch(match), action, by: index === undefined ? by : fieldOf(by, `matches[${index}]`) },
+      }));
+    }),
+  );
+  return entries.toSorted((a, b) => compareSpecificity(a.made.match, b.made.match) || a.age - b.age).map(({ made }) => made);
+}
+
+function matchesOf({ matches = [] }: HTTPRouteRule): readonly { readonly match: HTTPRouteMatch; readonly index?: number }[] {
+  return matches.length === 0 ? [{ match: {} }] : matches.map((match, index) => ({ match, index }));
+}
+
+function requestMatch({ path, headers = [], queryParams = [], method }: HTTPRouteMatch): RequestMatch {
+  const named = ({ name, value, type }: { readonly name: string; readonly value: string; readonly type?: string }): NamedMatch => ({
+    name,
+    match: { kind: type === "RegularExpression" ? "regex" : "exact", value },
+  });
+  const ofMethod: NamedMatch[] = method === undefined ? [] : [{ name: ":method", match: { kind: "exact", value: method } }];
+  return {
+    ...everyRequest,
+    ...(path === undefined ? {} : { path: pathMatch(path) }),
+    headers: [...ofMethod, ...headers.map((header) => named({ ...header, name: header.name.toLowerCase() }))],
+    query: queryParams.map(named),
+  };
+}
+
+function pathMatch({ type, value = "/" }: NonNullable<HTTPRouteMatch["path"]>): PathMatch {
+  if (type === "Exact") return { kind: "exact", value };
+  if (type === "RegularExpression") return { kind: "regex", value };
+  return { kind: "segments", value: value.replace(/(?<=.)\/$/, "") };
+}
+
+/** Exact path, then the longest prefix, then a method, then most headers, then most query parameters (regexes last). */
+function compareSpecificity(a: RequestMatch, b: RequestMatch): number {
+  const rank = (match: RequestMatch): readonly number[] => {
+    const method = match.headers.filter(({ name }) => name === ":method").length;
+    const kind = { exact: 3, segments: 2, prefix: 2, regex: 1 }[match.path?.kind ?? "prefix"];
+    const length = match.path === undefined ? 1 : match.path.value.length;
+    return [kind, length, method, match.headers.length - method, match.query.length];
+  };
+  const [left, right] = [rank(a), rank(b)];
+  for (const [i, value] of left.entries()) if (value !== right[i]) return (right[i] ?? 0) - value;
+  return 0;
+}
+
+function actionOf(route: HTTPRoute, rule: HTTPRouteRule, by: Provenance, world: WorldReader): RouteAction {
+  const { backendRefs = [], filters = [] } = rule;
+  const object = `HTTPRoute ${route.metadata.namespace ?? ""}/${route.metadata.name}`;
+  const redirect = filters.findIndex(({ type }) => type === "RequestRedirect");
+  if (backendRefs.length === 0 && redirect >= 0) {
+    return { kind: "answer", status: 501, body: `${object} ${by.field}.filters[${redirect}].requestRedirect is not supported` };
+  }
+  const destinations = backendRefs.flatMap((ref, i): Destination[] => {
+    const weight = ref.weight ?? 1;
+    if (weight === 0) return [];
+    const problem = backendProblem(route, ref, world);
+    const host = serviceHost(ref.namespace ?? route.metadata.namespace ?? "", ref.name);
+    return [{ host: problem === undefined ? host : undefined, port: ref.port ?? 0, weight, by: fieldOf(by, `backendRefs[${i}]`) }];
+  });
+  if (!destinations.some(({ host }) => host !== undefined)) {
+    return { kind: "answer", status: 500, body: `${object} ${by.field} has no backend that can be used` };
+  }
+  return { kind: "forward", destinations, timeoutMs: parseDurationMs(rule.timeouts?.request ?? "0s") ?? 0 };
+}
+
+export interface BackendProblem {
+  /** A reason of the condition ResolvedRefs. */
+  readonly reason: "InvalidKind" | "RefNotPermitted" | "BackendNotFound";
+  readonly message: string;
+}
+
+type BackendRef = NonNullable<HTTPRouteRule["backendRefs"]>[number];
+
+export function backendProblem(route: HTTPRoute, ref: BackendRef, world: WorldReader): BackendProblem | undefined {
+  const kind = ref.kind ?? "Service";
+  if ((ref.group ?? "") !== "" || kind !== "Service") return { reason: "InvalidKind", message: `a backend of kind ${kind} is not supported; use a Service` };
+  const namespace = ref.namespace ?? route.metadata.namespace ?? "";
+  if (!isGranted(route, { namespace, name: ref.name }, world)) {
+    return {
+      reason: "RefNotPermitted",
+      message: `no ReferenceGrant in namespace ${namespace} lets HTTPRoutes of ${route.metadata.namespace ?? ""} name Service ${ref.name}`,
+    };
+  }
+  const service = findService(world, serviceHost(namespace, ref.name));
+  if (service === undefined) return { reason: "BackendNotFound", message: `Service ${namespace}/${ref.name} does not exist` };
+  if (findPort(service, ref.port ?? 0) === undefined) {
+    const ports = service.ports.map(({ number }) => number).join(", ");
+    return { reason: "BackendNotFound", message: `Service ${namespace}/${ref.name} has no port ${ref.port ?? "(none given)"} (it has ${ports})` };
+  }
+  return undefined;
+}
+
+function isGranted(route: HTTPRoute, service: { readonly namespace: string; readonly name: string }, world: WorldReader): boolean {
+  if (service.namespace === route.metadata.namespace) return true;
+  return world.inNamespace("ReferenceGrant", service.namespace).some(({ spec }) => {
+    const from = spec.from.some(
+      ({ group, kind, namespace }) => group === "gateway.networking.k8s.io" && kind === "HTTPRoute" && namespace === route.metadata.namespace,
+    );
+    return from && spec.to.some(({ group, kind, name }) => group === "" && kind === "Service" && (name === undefined || name === service.name));
+  });
+}
