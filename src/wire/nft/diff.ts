@@ -2,7 +2,7 @@
  * The shortest transaction that turns one table into another: elements are added and deleted one by one, a chain that
  * changed is filled anew. Order matters to the kernel: what is pointed at must exist before, and goes after, what points.
  */
-import type { Chain, MapElement, NamedMap, NamedSet, Table } from "./ruleset.ts";
+import type { Chain, MapElement, NamedMap, NamedSet, Table } from "#lib/nft-ruleset.ts";
 import { baseText, keyText, writeChain, writeMap, writeMapElement, writeRemoval, writeReplacement, writeRule, writeSet, writeSetElement } from "./write.ts";
 
 /** Text for `nft -f -`; empty when nothing changes. `before` undefined: nothing is known, so the table is replaced. */

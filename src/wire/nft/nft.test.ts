@@ -3,8 +3,8 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { diffTable } from "./diff.ts";
 import { parseTables } from "./parse.ts";
-import type { Chain, NamedMap, Table } from "./ruleset.ts";
-import { inSet, is, isNot, notInSet } from "./ruleset.ts";
+import type { Chain, NamedMap, Table } from "#lib/nft-ruleset.ts";
+import { inSet, is, isNot, notInSet } from "#lib/nft-ruleset.ts";
 import { NftSyntaxError } from "./tokens.ts";
 import { writeReplacement, writeTable } from "./write.ts";
 

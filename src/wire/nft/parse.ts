@@ -2,8 +2,8 @@
  * Reads what write.ts writes. It is not a parser of nft's language: what Weft never emits is an error here, so that
  * nothing can be walked or compared by half.
  */
-import { FIELDS, HOOKS } from "./ruleset.ts";
-import type { BaseChain, Chain, Field, MapElement, Match, NamedMap, NamedSet, Rule, SetElement, Statement, Table, Verdict } from "./ruleset.ts";
+import { FIELDS, HOOKS } from "#lib/nft-ruleset.ts";
+import type { BaseChain, Chain, Field, MapElement, Match, NamedMap, NamedSet, Rule, SetElement, Statement, Table, Verdict } from "#lib/nft-ruleset.ts";
 import { NftSyntaxError, Tokens } from "./tokens.ts";
 import { endpointType, NUMBER_KEY } from "./write.ts";
 

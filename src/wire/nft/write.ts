@@ -1,5 +1,5 @@
 /** nftables objects as text for `nft -f -`: one line for each element and rule, so that a difference is easy to read. */
-import type { Chain, Field, MapElement, Match, NamedMap, NamedSet, Rule, SetElement, Statement, Table, Verdict } from "./ruleset.ts";
+import type { Chain, Field, MapElement, Match, NamedMap, NamedSet, Rule, SetElement, Statement, Table, Verdict } from "#lib/nft-ruleset.ts";
 
 /** Replaces whatever table of that name exists, in the same transaction; established connections keep their NAT. */
 export function writeReplacement(table: Table): string {

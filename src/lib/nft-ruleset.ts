@@ -106,9 +106,6 @@ export type Statement =
   | { readonly kind: "reject"; readonly with: "tcp reset" | "icmp type port-unreachable" }
   | { readonly kind: "log"; readonly prefix: string; readonly group: number };
 
-/** nft refuses longer comments (NFTNL_UDATA_COMMENT_MAXLEN, with its terminating zero). */
-export const MAX_COMMENT_BYTES = 127;
-
 /** The kernel's NF_LOG_PREFIXLEN is 128, with a terminating zero. */
 export const MAX_LOG_PREFIX_BYTES = 127;
 

@@ -1,0 +1,31 @@
+/** The cluster's zone from the names of all Services. A headless Service without endpoints still exists as a name. */
+import type { NodeSettings } from "#compile/node/settings.ts";
+import type { DnsRecord, DnsZone } from "#model/plan/node-plan.ts";
+import type { WorldReader } from "#model/world.ts";
+import type { ServiceNames } from "./zone.ts";
+
+export function clusterZone(world: WorldReader, names: readonly ServiceNames[], settings: NodeSettings): DnsZone {
+  const domain = settings.clusterDomain;
+  const records = new Map<string, Map<string, DnsRecord>>();
+  const add = (name: string, record: DnsRecord) => {
+    const known = records.get(name) ?? new Map<string, DnsRecord>();
+    records.set(name, known);
+    const { by: _, ...facts } = record;
+    const key = JSON.stringify(facts);
+    if (!known.has(key)) known.set(key, record);
+  };
+  for (const list of names) for (const [name, record] of list) add(name, record);
+  // Kubernetes' DNS specification 2.2.
+  add(`dns-version.${domain}`, { type: "TXT", text: "1.1.0" });
+  add(`ns.dns.${domain}`, { type: "A", address: settings.dnsAddress });
+  for (const service of world.all("Service")) {
+    const name = `${service.metadata.name}.${service.metadata.namespace ?? ""}.svc.${domain}`.toLowerCase();
+    if (!records.has(name)) records.set(name, new Map());
+  }
+  const sorted = [...records.keys()].sort().map((name): [string, DnsRecord[]] => [name, [...(records.get(name)?.values() ?? [])]]);
+  return {
+    domain,
+    namespaces: world.all("Namespace").map(({ metadata }) => metadata.name),
+    names: Object.fromEntries(sorted),
+  };
+}

@@ -1,0 +1,45 @@
+/** What a node's compilers know beside the World. */
+export interface NodeSettings {
+  /** Range of all pods of the cluster. */
+  readonly podCIDR: string;
+  readonly serviceCIDR: string;
+  readonly loadBalancerCIDR: string;
+  /** Every node answers DNS at this address. */
+  readonly dnsAddress: string;
+  readonly clusterDomain: string;
+  readonly vni: number;
+  /** The device on the underlay. */
+  readonly device: string;
+  readonly underlayMtu: number;
+}
+
+export const DEFAULT_SETTINGS: NodeSettings = {
+  podCIDR: "10.244.0.0/16",
+  serviceCIDR: "10.96.0.0/16",
+  loadBalancerCIDR: "192.168.99.240/28",
+  dnsAddress: "10.96.0.10",
+  clusterDomain: "cluster.local",
+  vni: 42,
+  device: "eth0",
+  underlayMtu: 1500,
+};
+
+/** A pod that this node has given an address to: known before the API says so. */
+export interface LocalPod {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly ip: string;
+  /** File of its network namespace. */
+  readonly netns?: string;
+}
+
+export const VXLAN_DEVICE = "weft-vxlan";
+/** RFC 7348. */
+export const VXLAN_PORT = 4789;
+/** IPv4 20, UDP 8, VXLAN 8, inner Ethernet 14. */
+export const VXLAN_OVERHEAD_BYTES = 50;
+/** The gateway of every pod, on the node's end of its link. */
+export const POD_GATEWAY = "169.254.1.1";
+/** NFLOG group of everything that Weft drops. */
+export const DROP_LOG_GROUP = 100;
