@@ -1,4 +1,5 @@
 /** A Pod as the mesh sees it: who it is, whether a proxy stands before it, and which ports its services expose. */
+import { proxyKindOf, type ProxyKind } from "#compile/inject/inject.ts";
 import type { Pod, Service } from "#model/core.ts";
 import { objectKey } from "#model/object.ts";
 import { matchesLabels } from "#model/selectors.ts";
@@ -15,7 +16,7 @@ export interface Workload {
   readonly serviceAccount: string;
   readonly spiffeId: string;
   /** Absent: nothing intercepts its traffic. */
-  readonly proxy: "sidecar" | "gateway" | undefined;
+  readonly proxy: ProxyKind | undefined;
   /** Named container ports. */
   readonly namedPorts: Readonly<Record<string, number>>;
 }
@@ -31,15 +32,9 @@ export function workload(pod: Pod): Workload {
     labels,
     serviceAccount,
     spiffeId: spiffeId(namespace, serviceAccount),
-    proxy: proxyOf(pod),
+    proxy: proxyKindOf(pod),
     namedPorts: Object.fromEntries(ports.flatMap((port) => (port.name === undefined ? [] : [[port.name, port.containerPort]]))),
   };
-}
-
-function proxyOf(pod: Pod): Workload["proxy"] {
-  if (!pod.spec.containers.some(({ name }) => name === "istio-proxy")) return undefined;
-  const templates = (pod.metadata.annotations?.["inject.istio.io/templates"] ?? "").split(",");
-  return templates.includes("gateway") ? "gateway" : "sidecar";
 }
 
 /** A port on which the workload is called through a service. */
