@@ -1,9 +1,11 @@
 /** One suite for every host: what programs rely on, run against the machine and against the fake. */
 import { netTlsContract } from "./contract/net-tls.ts";
 import { netContract } from "./contract/net.ts";
+import { processesContract } from "./contract/processes.ts";
 import type { Subject } from "./contract/subject.ts";
 
 export function hostContract(make: () => Promise<Subject>): void {
   netContract(make);
   netTlsContract(make);
+  processesContract(make);
 }

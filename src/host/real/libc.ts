@@ -31,6 +31,13 @@ export interface Libc {
   errno(): number;
 }
 
+/** The node binary links the C library, OpenSSL and libuv, so its own symbol table has everything. */
+export function foreign(): { readonly koffi: typeof Koffi; readonly declare: (definition: string) => never } {
+  const koffi = createRequire(import.meta.url)("koffi") as typeof Koffi;
+  const library = koffi.load(null);
+  return { koffi, declare: (definition) => library.func(definition) as never };
+}
+
 let loaded: Libc | undefined;
 
 export function libc(): Libc {
@@ -38,10 +45,7 @@ export function libc(): Libc {
 }
 
 function load(): Libc {
-  const koffi = createRequire(import.meta.url)("koffi") as typeof Koffi;
-  // The node binary links the C library, so its own symbol table has everything.
-  const library = koffi.load(null);
-  const declare = (definition: string): never => library.func(definition) as never;
+  const { koffi, declare } = foreign();
   return {
     socket: declare("int socket(int domain, int type, int protocol)"),
     bind: declare("int bind(int fd, const void *address, uint32_t length)"),

@@ -4,6 +4,8 @@ import { realClock } from "./clock.ts";
 import { realFiles } from "./files.ts";
 import { realHttp } from "./http.ts";
 import { realNet } from "./net.ts";
+import { realNetns } from "./netns.ts";
+import { realProcesses } from "./processes.ts";
 import { realRandom } from "./random.ts";
 import { realRpc } from "./rpc.ts";
 import { realStorage } from "./storage.ts";
@@ -17,6 +19,8 @@ export function realHost(): Host {
     http: realHttp(),
     rpc: realRpc(),
     storage: realStorage(),
+    netns: realNetns(),
+    processes: realProcesses(),
   };
   return parts as Host;
 }

@@ -1,0 +1,39 @@
+/**
+ * A host that behaves like a machine, in memory and under virtual time. Hosts of one `FakeWorld` meet on its network;
+ * hosts of one machine share its files, disk and processes.
+ */
+import type { Host } from "#host/host.ts";
+import { FakeFiles } from "./files.ts";
+import { fakeHttp } from "./http.ts";
+import { fakeNet } from "./net.ts";
+import { FakeMachine, fakeProcesses } from "./processes.ts";
+import { fakeRpc } from "./rpc.ts";
+import { fakeStorage } from "./storage.ts";
+import type { FakeDisk } from "./storage.ts";
+import type { FakeWorld } from "./world.ts";
+
+export interface FakeHostOptions {
+  /** Names its stream of randomness, and its namespace unless `netns` does. */
+  readonly name: string;
+  readonly netns?: string;
+  readonly files?: FakeFiles;
+  readonly disk?: FakeDisk;
+  readonly machine?: FakeMachine;
+}
+
+export function fakeHost(world: FakeWorld, options: FakeHostOptions): Host {
+  const { clock } = world;
+  const random = world.random(options.name);
+  const files = options.files ?? new FakeFiles(clock);
+  const parts = {
+    clock,
+    random,
+    files,
+    net: fakeNet({ world, netns: options.netns ?? options.name, random, files }),
+    http: fakeHttp(clock, world.http),
+    rpc: fakeRpc(clock, world.rpc),
+    storage: fakeStorage(options.disk),
+    processes: fakeProcesses(world, options.machine ?? new FakeMachine(), files),
+  };
+  return parts as unknown as Host;
+}

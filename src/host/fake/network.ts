@@ -1,0 +1,149 @@
+/**
+ * The network of a simulated world: who listens where, which namespace has which address, how long bytes take.
+ * A namespace is its file's path; a host's own is named after the host. Loopback addresses belong to every namespace,
+ * all others to the one they were assigned to (by the fake netlink, or by a scenario).
+ *
+ * `redirect` is where a scenario models the kernel's rules: it may send a connection elsewhere, as nftables does.
+ */
+import { HostError } from "#host/host-error.ts";
+import type { Datagram, SocketAddress, StreamAddress } from "#host/net.ts";
+import type { Random } from "#host/random.ts";
+import type { FakeConnection } from "./connection.ts";
+import type { FakeWorld } from "./world.ts";
+
+export interface Endpoint {
+  readonly netns: string;
+  readonly address: SocketAddress;
+}
+
+export interface Attempt {
+  readonly from: Endpoint;
+  readonly to: SocketAddress;
+  readonly mark: number;
+}
+
+/** What the kernel's rules do with a connection: nothing (undefined), another destination, or no answer at all. */
+export type Redirect = (attempt: Attempt) => { readonly netns?: string; readonly to: SocketAddress } | "drop" | undefined;
+
+export interface FakeListener {
+  readonly netns: string;
+  readonly wantsOriginalDestination: boolean;
+  accept(connection: FakeConnection): void;
+}
+
+/** A socket of UDP. */
+export interface FakeReceiver {
+  readonly netns: string;
+  receive(datagram: Datagram): void;
+}
+
+export class FakeNetwork {
+  readonly world: FakeWorld;
+  redirect: Redirect | undefined;
+  readonly #random: Random;
+  readonly #owners = new Map<string, string>();
+  readonly #listeners = new Map<string, FakeListener>();
+  readonly #receivers = new Map<string, FakeReceiver>();
+  #nextPort = 32_768;
+
+  constructor(world: FakeWorld) {
+    this.world = world;
+    this.#random = world.random("network");
+  }
+
+  assign(ip: string, netns: string): void {
+    this.#owners.set(ip, netns);
+  }
+
+  unassign(ip: string): void {
+    this.#owners.delete(ip);
+  }
+
+  ownerOf(ip: string): string | undefined {
+    return this.#owners.get(ip);
+  }
+
+  addressOf(netns: string): string {
+    for (const [ip, owner] of this.#owners) if (owner === netns) return ip;
+    return "127.0.0.1";
+  }
+
+  ephemeralPort(): number {
+    this.#nextPort = this.#nextPort === 60_999 ? 32_768 : this.#nextPort + 1;
+    return this.#nextPort;
+  }
+
+  /** Within a namespace 20 µs, between two 200 µs, and up to as much again. */
+  delayMs(from: string, to: string): number {
+    return (from === to ? 0.02 : 0.2) * (1 + this.#random.next());
+  }
+
+  listen(address: StreamAddress, listener: FakeListener): { readonly address: StreamAddress; readonly close: () => void } {
+    const bound = this.#bound(address);
+    const key = listenKey(listener.netns, bound);
+    if (this.#listeners.has(key)) throw new HostError("EADDRINUSE", subjectOf(bound), "address already in use");
+    this.#listeners.set(key, listener);
+    return { address: bound, close: () => void this.#listeners.delete(key) };
+  }
+
+  #bound(address: StreamAddress): StreamAddress {
+    return "path" in address || address.port !== 0 ? address : { ip: address.ip, port: this.ephemeralPort() };
+  }
+
+  /** Who answers at an address, after the rules; "drop": nobody ever does. */
+  route(attempt: Attempt): { readonly listener: FakeListener | undefined; readonly netns: string; readonly to: SocketAddress } | "drop" {
+    const changed = this.redirect?.(attempt);
+    if (changed === "drop") return "drop";
+    const to = changed?.to ?? attempt.to;
+    const netns = changed?.netns ?? (isLoopback(to.ip) ? attempt.from.netns : this.#owners.get(to.ip));
+    if (netns === undefined) {
+      const listener = this.#listenerAt(attempt.from.netns, to);
+      return listener === undefined ? "drop" : { listener, netns: attempt.from.netns, to };
+    }
+    return { listener: this.#listenerAt(netns, to), netns, to };
+  }
+
+  findPath(path: string): FakeListener | undefined {
+    return this.#listeners.get(path);
+  }
+
+  #listenerAt(netns: string, to: SocketAddress): FakeListener | undefined {
+    for (const ip of [to.ip, "0.0.0.0", "::"]) {
+      const listener = this.#listeners.get(listenKey(netns, { ip, port: to.port }));
+      if (listener !== undefined) return listener;
+    }
+    return undefined;
+  }
+
+  bind(address: SocketAddress, receiver: FakeReceiver): { readonly address: SocketAddress; readonly close: () => void } {
+    const bound = address.port === 0 ? { ip: address.ip, port: this.ephemeralPort() } : address;
+    const key = listenKey(receiver.netns, bound);
+    if (this.#receivers.has(key)) throw new HostError("EADDRINUSE", subjectOf(bound), "address already in use");
+    this.#receivers.set(key, receiver);
+    return { address: bound, close: () => void this.#receivers.delete(key) };
+  }
+
+  /** As UDP: what nobody waits for is lost. */
+  send(from: Endpoint, to: SocketAddress, bytes: Uint8Array): void {
+    const netns = isLoopback(to.ip) ? from.netns : (this.#owners.get(to.ip) ?? from.netns);
+    const copy = bytes.slice();
+    this.world.plan(this.delayMs(from.netns, netns), () => {
+      for (const ip of [to.ip, "0.0.0.0", "::"]) {
+        const receiver = this.#receivers.get(listenKey(netns, { ip, port: to.port }));
+        if (receiver !== undefined) return receiver.receive({ bytes: copy, from: from.address });
+      }
+    });
+  }
+}
+
+export function isLoopback(ip: string): boolean {
+  return ip.startsWith("127.") || ip === "::1";
+}
+
+function listenKey(netns: string, address: StreamAddress): string {
+  return "path" in address ? address.path : `${netns} ${address.ip} ${address.port}`;
+}
+
+export function subjectOf(address: StreamAddress): string {
+  return "path" in address ? address.path : `${address.ip}:${address.port}`;
+}
