@@ -1,0 +1,49 @@
+/** The `weft` command on the real machine. */
+import { spawn } from "node:child_process";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { cli } from "#cli/cli.ts";
+import type { Terminal } from "#cli/context.ts";
+import { realHost } from "#host/real/real.ts";
+
+const sourceRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const args = process.argv.slice(2);
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+const terminal: Terminal = {
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+  isTty: process.stdout.isTTY === true,
+  color: process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined,
+  env: process.env,
+  cwd: process.cwd(),
+  args,
+  pid: process.pid,
+  uid: process.getuid?.() ?? 0,
+  node: process.execPath,
+  sourceRoot,
+  onSignal(stop) {
+    for (const signal of SIGNALS) process.on(signal, stop);
+    return {
+      release() {
+        for (const signal of SIGNALS) process.off(signal, stop);
+      },
+    };
+  },
+};
+
+// A closed pipe (`weft status | head`) is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
+/** The proxy is another program: it runs as a process of its own, on this terminal. */
+function proxy(file: string): Promise<number> {
+  const child = spawn(process.execPath, [join(sourceRoot, "src/bin/proxy.ts"), "-c", file], { stdio: "inherit" });
+  for (const signal of SIGNALS) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
+}
+
+process.exitCode = await cli({ host: realHost(), terminal }, args, { proxy });
+// Sockets of an ended cluster must not keep the command alive; output to a pipe is written first.
+process.stdout.write("", () => process.stderr.write("", () => process.exit()));

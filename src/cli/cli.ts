@@ -1,0 +1,144 @@
+/**
+ * The command line: one function from arguments to an exit status. Each command is a file of its own, loaded when it is
+ * run, so that `weft kubeconfig` does not pay for `weft why`.
+ *
+ * Exit status: 0 yes or done; 1 no (denied, not ready, refused by the API); 2 could not tell (wrong usage, no cluster).
+ * A command throws CliError for what the user can act on; it is printed once, here, as one paragraph. Programs that are
+ * not ours to import (the proxy) are handed in by bin/weft.ts.
+ */
+import { Command, CommanderError, Option } from "commander";
+import { completionScript } from "./completion.ts";
+import { CliError, type CliContext } from "./context.ts";
+import type { UpOptions } from "./up/up.ts";
+import { VERSION } from "./version.ts";
+
+export interface OtherPrograms {
+  /** `weft proxy -c FILE`; resolves when it ended. */
+  proxy(file: string): Promise<number>;
+}
+
+export async function cli(context: CliContext, args: readonly string[], others: OtherPrograms): Promise<number> {
+  const { terminal } = context;
+  let code = 0;
+  const program = buildProgram(context, others, (status) => {
+    code = status;
+  });
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CliError) {
+      if (error.message !== "") terminal.err(`weft: ${error.message}\n`);
+      return error.status;
+    }
+    throw error;
+  }
+}
+
+type Finish = (status: number) => void;
+
+function buildProgram(context: CliContext, others: OtherPrograms, finish: Finish): Command {
+  const { terminal } = context;
+  const program = new Command("weft")
+    .description("A pod network and a service mesh in one system that says why.")
+    .version(VERSION, "--version", "print the version")
+    .helpOption("-h, --help", "show help")
+    .exitOverride()
+    .enablePositionalOptions()
+    .configureOutput({ writeOut: terminal.out, writeErr: (text) => terminal.err(text.replace(/^error: /, "weft: ")) })
+    .showHelpAfterError("(weft --help shows the commands)")
+    .addHelpText("after", EXAMPLES);
+  addClusterCommands(program, context, finish);
+  addProxyCommand(program, others, finish);
+  program
+    .command("completion")
+    .description("print a completion script")
+    .argument("<shell>", "bash, zsh or fish")
+    .addHelpText("after", "\nExample:\n  source <(weft completion bash)")
+    .action((shell: string) => terminal.out(completionScript(shell, program)));
+  for (const command of program.commands) command.exitOverride().configureOutput({ writeOut: terminal.out, writeErr: terminal.err });
+  return program;
+}
+
+const EXAMPLES = `
+Examples:
+  weft up -f examples/bookinfo           a two-node cluster with Bookinfo
+  weft status                            what is true now
+  weft enter outside -- curl 192.168.99.240
+  export KUBECONFIG=$(weft kubeconfig)   kubectl works from here on
+  weft down                              ends it; the state stays`;
+
+function nameOption(): Option {
+  return new Option("--name <name>", "which cluster").default("default");
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+interface Named {
+  readonly name: string;
+}
+
+function addClusterCommands(program: Command, context: CliContext, finish: Finish): void {
+  program
+    .command("up")
+    .description("start a cluster on this machine")
+    .option("--nodes <count>", "number of nodes", Number, 2)
+    .addOption(nameOption())
+    .option("-f, --file <path>", "apply this file or folder; may be given many times", collect, [])
+    .option("--config <file>", "a ClusterConfig (images and the programs they stand for)")
+    .option("--fresh", "forget the state of an earlier run", false)
+    .option("--detach", "leave it running in the background", false)
+    .addOption(new Option("--background").default(false).hideHelp())
+    .addOption(new Option("--programs <folder>").hideHelp())
+    .addHelpText("after", "\nExamples:\n  weft up\n  weft up --nodes 3 -f examples/bookinfo\n  weft up --name test --fresh --detach")
+    .action(async (options: UpOptions) => finish(await (await import("./up/up.ts")).up(context, options)));
+  program
+    .command("down")
+    .description("end a cluster; its state stays")
+    .addOption(nameOption())
+    .action(async ({ name }: Named) => finish(await (await import("./down.ts")).down(context, name)));
+  program
+    .command("status")
+    .description("what is true now; exit status 1 when something is not Ready")
+    .addOption(nameOption())
+    .option("-o, --output <format>", "json")
+    .addHelpText("after", "\nExamples:\n  weft status\n  weft status -o json")
+    .action(async ({ name, output }: Named & { readonly output?: string }) => finish(await (await import("./status.ts")).status(context, name, output)));
+  program
+    .command("kubeconfig")
+    .description("print the path of the kubeconfig")
+    .addOption(nameOption())
+    .addHelpText("after", "\nExample:\n  export KUBECONFIG=$(weft kubeconfig)")
+    .action(async ({ name }: Named) => finish(await (await import("./kubeconfig.ts")).kubeconfig(context, name)));
+  program
+    .command("enter")
+    .description('run a command in the network of a node, of a pod, or of a machine beside the nodes ("outside")')
+    .addOption(nameOption())
+    .argument("[place]", "node-1, a pod ([namespace/]name), or outside; without it: beside the control plane")
+    .argument("[command...]", "after --; without it: your shell")
+    .passThroughOptions()
+    .addHelpText(
+      "after",
+      "\nExamples:\n  weft enter node-1 -- ip route\n  weft enter outside -- curl -s http://192.168.99.240/productpage\n  weft enter productpage-v1 -- curl -s http://reviews:9080/reviews/1",
+    )
+    .action(async (place: string | undefined, command: readonly string[], { name }: Named) => {
+      // `weft enter -- ip link` has no place: what stands after "--" is the command.
+      const separator = context.terminal.args.indexOf("--");
+      const isCommand =
+        separator >= 0 && place !== undefined && context.terminal.args[separator + 1] === place && !context.terminal.args.slice(0, separator).includes(place);
+      const [where, what] = isCommand ? [undefined, [place, ...command]] : [place, command];
+      finish(await (await import("./enter.ts")).enter(context, name, where, what));
+    });
+}
+
+function addProxyCommand(program: Command, others: OtherPrograms, finish: Finish): void {
+  program
+    .command("proxy")
+    .description("run the proxy alone from an Envoy bootstrap, JSON or YAML")
+    .requiredOption("-c, --config-path <file>", "the bootstrap")
+    .addHelpText("after", "\nExample:\n  weft proxy -c bootstrap.yaml")
+    .action(async ({ configPath }: { readonly configPath: string }) => finish(await others.proxy(configPath)));
+}

@@ -1,0 +1,126 @@
+/** `weft status`: what is true now. `-o json` has the same facts. */
+import type { Node, Pod } from "#model/core.ts";
+import { CliError, type CliContext } from "./context.ts";
+import { openRunningCluster, type RunningCluster } from "./running-cluster.ts";
+import { formatAge, formatTable } from "./table.ts";
+import { describePod, hasCondition } from "./up/waiting.ts";
+
+interface NodeStatus {
+  readonly name: string;
+  readonly ready: boolean;
+  readonly pods: number;
+  readonly podCIDR: string;
+  readonly memoryBytes: number | undefined;
+}
+
+interface ClusterStatus {
+  readonly name: string;
+  readonly upSeconds: number;
+  readonly api: string;
+  readonly gateway: string | undefined;
+  readonly pods: { readonly ready: number; readonly total: number };
+  readonly proxies: number;
+  readonly nodes: readonly NodeStatus[];
+  readonly warnings: readonly string[];
+}
+
+const AGENT_PORT = 10252;
+
+export async function status(context: CliContext, name: string, output: string | undefined): Promise<number> {
+  if (output !== undefined && output !== "json") throw new CliError(`-o ${output} is not known; there is: json`);
+  const cluster = await openRunningCluster(context, name);
+  const facts = await readStatus(context, cluster, name);
+  context.terminal.out(output === "json" ? `${JSON.stringify(facts, undefined, 2)}\n` : formatStatus(facts));
+  return facts.nodes.every((node) => node.ready) && facts.pods.ready === facts.pods.total ? 0 : 1;
+}
+
+async function readStatus({ host }: CliContext, { record, api, access }: RunningCluster, name: string): Promise<ClusterStatus> {
+  const [nodes, pods, gateway] = await Promise.all([
+    api.list<Node>("/api/v1/nodes"),
+    api.list<Pod>("/api/v1/pods"),
+    api
+      .get<{ readonly status?: { readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string }[] } } }>(
+        "/api/v1/namespaces/istio-system/services/istio-ingressgateway",
+      )
+      .catch(() => undefined),
+  ]);
+  const waiting = pods.filter((pod) => !hasCondition(pod.status?.conditions, "Ready") && pod.status?.phase !== "Succeeded");
+  const hasGateway = gateway?.status?.loadBalancer?.ingress?.[0]?.ip !== undefined;
+  return {
+    name,
+    upSeconds: Math.round((host.clock.now() - Date.parse(record.startedAt)) / 1000),
+    api: access.url,
+    gateway: hasGateway ? `http://127.0.0.1:${record.ports.http}` : undefined,
+    pods: { ready: pods.length - waiting.length, total: pods.length },
+    proxies: pods.filter((pod) => pod.spec?.containers.some((container) => container.name === "istio-proxy")).length,
+    nodes: await Promise.all(
+      nodes.map(async (node) => ({
+        name: node.metadata.name,
+        ready: hasCondition(node.status?.conditions, "Ready"),
+        pods: pods.filter((pod) => pod.spec?.nodeName === node.metadata.name).length,
+        podCIDR: node.spec?.podCIDR ?? "-",
+        memoryBytes: await agentMemory(api, node.metadata.name),
+      })),
+    ),
+    warnings: [...waiting.map((pod) => `Pod ${pod.metadata.namespace ?? "default"}/${describePod(pod)}`), ...(await unsupported(api))],
+  };
+}
+
+async function agentMemory(api: RunningCluster["api"], node: string): Promise<number | undefined> {
+  const text = await api.get<unknown>(`/api/v1/nodes/${node}:${AGENT_PORT}/proxy/metrics`).catch(() => undefined);
+  const match = typeof text === "string" ? /^process_resident_memory_bytes\s+([0-9.e+]+)/m.exec(text) : null;
+  return match?.[1] === undefined ? undefined : Number(match[1]);
+}
+
+interface WithConditions {
+  readonly kind?: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly status?: {
+    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly reason?: string; readonly message?: string }[];
+  };
+}
+
+/** Kinds whose status says what of them is not enforced. */
+const MESH_RESOURCES: readonly (readonly [string, string])[] = [
+  ["VirtualService", "/apis/networking.istio.io/v1/virtualservices"],
+  ["DestinationRule", "/apis/networking.istio.io/v1/destinationrules"],
+  ["Gateway", "/apis/networking.istio.io/v1/gateways"],
+  ["PeerAuthentication", "/apis/security.istio.io/v1/peerauthentications"],
+  ["AuthorizationPolicy", "/apis/security.istio.io/v1/authorizationpolicies"],
+];
+
+/** What a resource asks for and does not get, as its conditions say: every condition that is False with a message. */
+async function unsupported(api: RunningCluster["api"]): Promise<readonly string[]> {
+  const found = await Promise.all(
+    MESH_RESOURCES.map(async ([kind, path]) => {
+      const objects = await api.list<WithConditions>(path).catch(() => []);
+      return objects.flatMap((object) =>
+        (object.status?.conditions ?? [])
+          .filter((condition) => condition.status === "False" && (condition.message ?? "") !== "")
+          .map((condition) => `${kind} ${object.metadata.namespace ?? "default"}/${object.metadata.name} ${condition.message ?? ""}`),
+      );
+    }),
+  );
+  return found.flat();
+}
+
+function formatStatus(facts: ClusterStatus): string {
+  const head = [
+    `cluster ${facts.name}`,
+    `up ${formatAge(facts.upSeconds * 1000)}`,
+    `${facts.nodes.length} nodes`,
+    `${facts.pods.ready} of ${facts.pods.total} pods Ready`,
+    `${facts.proxies} proxies`,
+  ].join("   ");
+  const rows = facts.nodes.map((node) => [
+    node.name,
+    node.ready ? "Ready" : "NotReady",
+    String(node.pods),
+    node.podCIDR,
+    "vxlan",
+    node.memoryBytes === undefined ? "-" : `${Math.round(node.memoryBytes / 1_048_576)} MB`,
+  ]);
+  const table = formatTable([["NODE", "STATE", "PODS", "POD CIDR", "ENCAP", "MEMORY"], ...rows]);
+  const places = `api     ${facts.api}\n${facts.gateway === undefined ? "" : `gateway ${facts.gateway}\n`}`;
+  return `${head}\n${table}${places}${facts.warnings.map((warning) => `warn    ${warning}\n`).join("")}`;
+}

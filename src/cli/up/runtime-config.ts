@@ -1,0 +1,45 @@
+/** The addresses of an embedded cluster (DESIGN.md's decisions), and what else its programs are told. */
+import type { ImageMap, RuntimeConfig } from "#model/config.ts";
+import type { Terminal } from "#cli/context.ts";
+
+/** In the range that Debian leaves to local use and that no distribution hands out; pods of a root cluster run as it. */
+const POD_UID = 64_321;
+/** 192.168.99.240/28 is for LoadBalancers, .9 for the machine outside, so nodes end at .239. */
+export const MAX_NODES = 229;
+const FIRST_NODE = 11;
+
+export interface RuntimeConfigOptions {
+  readonly name: string;
+  readonly stateDir: string;
+  readonly nodes: number;
+  readonly images: ImageMap;
+}
+
+export function runtimeConfig(terminal: Terminal, options: RuntimeConfigOptions): RuntimeConfig {
+  const control = "192.168.99.1";
+  const nodes = Array.from({ length: options.nodes }, (_, index) => ({
+    name: `node-${index + 1}`,
+    address: `192.168.99.${FIRST_NODE + index}`,
+    podCIDR: `10.244.${index}.0/24`,
+  }));
+  return {
+    name: options.name,
+    nodes,
+    serviceCIDR: "10.96.0.0/16",
+    podCIDR: "10.244.0.0/16",
+    dnsAddress: "10.96.0.10",
+    underlay: "192.168.99.0/24",
+    vni: 42,
+    controlAddress: control,
+    apiUrl: `https://${control}:6443`,
+    xdsAddress: `${control}:15012`,
+    loadBalancerCIDR: "192.168.99.240/28",
+    images: options.images,
+    stateDir: options.stateDir,
+    runDir: "/run/weft",
+    node24: terminal.node,
+    sourceRoot: terminal.sourceRoot,
+    rootless: terminal.uid !== 0,
+    ...(terminal.uid === 0 ? { podUid: POD_UID } : {}),
+  };
+}

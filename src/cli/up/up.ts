@@ -1,0 +1,129 @@
+/** `weft up`: makes the cluster, says what happens with times, applies what was asked for, and stays until it is told to end. */
+import type { FromInner } from "#model/supervisor-link.ts";
+import { CliError, type CliContext } from "#cli/context.ts";
+import { Progress } from "#cli/progress.ts";
+import { openStateFolder, stateFolder } from "#cli/state.ts";
+import { VERSION } from "#cli/version.ts";
+import { detach } from "./detach.ts";
+import { findEntryPath } from "./entry-path.ts";
+import { applyManifests, loadManifests } from "./manifests.ts";
+import { requirePrograms } from "./preflight.ts";
+import { MAX_NODES } from "./runtime-config.ts";
+import { refuseSecond, Session } from "./session.ts";
+import { waitForApi, waitForNodes, waitForPods, type Waiter } from "./waiting.ts";
+
+export interface UpOptions {
+  readonly name: string;
+  readonly nodes: number;
+  readonly file: readonly string[];
+  readonly config: string | undefined;
+  readonly fresh: boolean;
+  readonly detach: boolean;
+  /** Set for the process that --detach leaves behind. */
+  readonly background: boolean;
+  /** For tests: a folder with stand-ins of control.ts, agent.ts and pods.ts. */
+  readonly programs: string | undefined;
+}
+
+const API_TIMEOUT_MS = 60_000;
+const NODES_TIMEOUT_MS = 60_000;
+const PODS_TIMEOUT_MS = 180_000;
+
+export async function up(context: CliContext, options: UpOptions): Promise<number> {
+  const { host, terminal } = context;
+  if (!Number.isInteger(options.nodes) || options.nodes < 1 || options.nodes > MAX_NODES) throw new CliError(`--nodes must be a number from 1 to ${MAX_NODES}`);
+  const stateDir = stateFolder(terminal, options.name);
+  const manifests = await loadManifests(host.files, terminal.cwd, [...(options.config === undefined ? [] : [options.config]), ...options.file]);
+  await requirePrograms(host, terminal);
+  await refuseSecond(host, stateDir, options.name);
+  if (options.detach && !options.background) return detach(context, stateDir);
+  if (options.fresh) await host.files.remove(stateDir);
+  await openStateFolder(host.files, stateDir);
+
+  const progress = new Progress(host.clock, terminal);
+  terminal.out(`weft ${VERSION}  cluster "${options.name}"  as ${terminal.uid === 0 ? "root" : "an ordinary user"} (no eBPF: services by nftables)\n`);
+  const onExited = (message: FromInner & { kind: "exited" }): void => {
+    if (!stopping.asked) progress.say(message.program, `ended (${message.status}), starting it again; its log: ${message.log}`);
+  };
+  const stopping = { asked: false };
+  const session = await beginSession(context, {
+    ...options,
+    stateDir,
+    images: manifests.images,
+    onExited,
+    began: () => progress.say("namespaces", made(terminal.uid)),
+  });
+  const signals = terminal.onSignal(() => {
+    if (stopping.asked) session.kill();
+    else {
+      stopping.asked = true;
+      void session.stop();
+    }
+  });
+  try {
+    await bringUp({ clock: host.clock, progress, api: session.api, signal: session.signal }, context, { session, options, manifests });
+    await session.markReady();
+    await new Promise<void>((_, reject) => {
+      const ended = (): void => reject(session.signal.reason as CliError);
+      if (session.signal.aborted) ended();
+      else session.signal.addEventListener("abort", ended);
+    });
+  } catch (error) {
+    await session.stop();
+    if (!stopping.asked) throw error;
+  } finally {
+    signals.release();
+  }
+  return 0;
+}
+
+function made(uid: number): string {
+  return uid === 0 ? "net, pid, mount, ipc" : "user, net, pid, mount, ipc";
+}
+
+function beginSession(
+  context: CliContext,
+  options: UpOptions & Pick<Parameters<typeof Session.begin>[2], "stateDir" | "images" | "onExited"> & { readonly began: () => void },
+): Promise<Session> {
+  const { host, terminal } = context;
+  const programs = options.programs ?? `${terminal.sourceRoot}/src/bin`;
+  return Session.begin(host, terminal, { ...options, programs }, options.began).catch((error: unknown) => {
+    if (error instanceof CliError && error.message === "already running") {
+      throw new CliError(`cluster "${options.name}" is being started or ended by another weft; try again in a moment`, 1);
+    }
+    throw error;
+  });
+}
+
+interface BringUp {
+  readonly session: Session;
+  readonly options: UpOptions;
+  readonly manifests: Awaited<ReturnType<typeof loadManifests>>;
+}
+
+async function bringUp(waiter: Waiter, { terminal }: CliContext, { session, options, manifests }: BringUp): Promise<void> {
+  const { progress } = waiter;
+  const { ports, config } = session;
+  const logs = `${config.stateDir}/logs`;
+  const noApi = await waitForApi(waiter, API_TIMEOUT_MS);
+  if (noApi !== undefined) throw new CliError(`the API did not answer within ${API_TIMEOUT_MS / 1000} s; look into ${logs}/control.log`, 1);
+  progress.say("api", `https://127.0.0.1:${ports.api}`);
+  const names = config.nodes.map((node) => node.name);
+  const noNodes = await waitForNodes(waiter, names, NODES_TIMEOUT_MS);
+  if (noNodes !== undefined) throw new CliError(`nodes: ${noNodes}; look into ${logs}/agent-${names[0] ?? ""}.log`, 1);
+  progress.say("nodes", `${names.join(", ")} Ready`);
+  if (manifests.objects.length > 0) {
+    const applied = await applyManifests(waiter.api, manifests.objects);
+    progress.say("applied", `${applied.count} objects`);
+    for (const warning of applied.warnings) terminal.err(`Warning: ${warning}\n`);
+  }
+  const pods = await waitForPods(waiter, PODS_TIMEOUT_MS);
+  if (pods.missing === undefined) progress.say("pods", `${pods.ready} of ${pods.total} Ready`);
+  else progress.say("pods", `${pods.missing}; not waiting any longer`);
+  const entry = session.gatewayAddress === undefined ? undefined : await findEntryPath(waiter.api);
+  const option = options.name === "default" ? "" : ` --name ${options.name}`;
+  terminal.out("\n");
+  if (session.gatewayAddress !== undefined) terminal.out(`  gateway    http://127.0.0.1:${ports.http}${entry ?? ""}\n`);
+  terminal.out(`  kubectl    export KUBECONFIG=$(weft kubeconfig${option})\n`);
+  terminal.out(options.background ? `weft down${option} ends it.\n` : "Ctrl-C ends it; --detach leaves it running.\n");
+}
