@@ -222,19 +222,17 @@ export class Registry {
   /** What a client cannot change by an update of the whole object. */
   #withOld(place: Place, object: KubeObject, old: KubeObject): KubeObject {
     const { uid, creationTimestamp, deletionTimestamp, deletionGracePeriodSeconds, namespace, generateName, managedFields } = old.metadata;
-    const metadata = {
-      ...object.metadata,
-      ...present({
-        uid,
-        creationTimestamp,
-        deletionTimestamp,
-        deletionGracePeriodSeconds,
-        namespace,
-        generateName,
-        managedFields,
-        generation: old.metadata.generation,
-      }),
+    const kept = {
+      uid,
+      creationTimestamp,
+      deletionTimestamp,
+      deletionGracePeriodSeconds,
+      namespace,
+      generateName,
+      managedFields,
+      generation: old.metadata.generation,
     };
+    const metadata: ObjectMeta = { ...object.metadata, ...(present(kept) as Partial<ObjectMeta>) };
     const next = { ...object, metadata };
     if (!place.info.hasStatus) return next;
     const { status } = old as KubeObject & { readonly status?: unknown };
