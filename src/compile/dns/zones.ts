@@ -1,8 +1,9 @@
 /** The cluster's zone from the names of all Services. A headless Service without endpoints still exists as a name. */
 import type { NodeSettings } from "#compile/node/settings.ts";
+import { cidr, formatIp } from "#lib/ip.ts";
 import type { DnsRecord, DnsZone } from "#model/plan/node-plan.ts";
 import type { WorldReader } from "#model/world.ts";
-import type { ServiceNames } from "./zone.ts";
+import { reverseName, type ServiceNames } from "./zone.ts";
 
 export function clusterZone(world: WorldReader, names: readonly ServiceNames[], settings: NodeSettings): DnsZone {
   const domain = settings.clusterDomain;
@@ -25,7 +26,16 @@ export function clusterZone(world: WorldReader, names: readonly ServiceNames[], 
   const sorted = [...records.keys()].sort().map((name): [string, DnsRecord[]] => [name, [...(records.get(name)?.values() ?? [])]]);
   return {
     domain,
+    reverse: [...new Set([settings.serviceCIDR, settings.podCIDR].map(reverseZone))].sort(),
     namespaces: world.all("Namespace").map(({ metadata }) => metadata.name),
     names: Object.fromEntries(sorted),
   };
+}
+
+/** The zone of whole octets (or nibbles) that holds the range: "10.96.0.0/16" -> "96.10.in-addr.arpa". */
+export function reverseZone(range: string): string {
+  const { ip: first, prefix } = cidr(range);
+  const labels = reverseName(formatIp(first)).split(".");
+  const [width, count] = first.family === 4 ? [8, 4] : [4, 32];
+  return labels.slice(count - Math.floor(prefix / width)).join(".");
 }

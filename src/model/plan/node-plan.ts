@@ -126,6 +126,8 @@ export interface PlanProblem {
 export interface DnsZone {
   /** "cluster.local". */
   readonly domain: string;
+  /** Zones of addresses that this one speaks for: "96.10.in-addr.arpa". */
+  readonly reverse: readonly string[];
   readonly namespaces: readonly string[];
   /** Full names without the last dot, in lower case. */
   readonly names: Readonly<Record<string, readonly DnsRecord[]>>;

@@ -1,0 +1,78 @@
+/**
+ * The node's DNS server. It answers at the cluster's DNS address on every node, so no query leaves its node unless the
+ * name is foreign. A question passes a chain of handlers (`chainOf`); the first that knows it answers. The zone comes from
+ * the NodePlan and is read anew for each question: changing it needs no restart and drops nothing.
+ *
+ * It does not recurse (foreign names go to the machine's resolvers), does no DNSSEC, and allows no transfers.
+ */
+import type { Host } from "#host/host.ts";
+import type { Connection, SocketAddress } from "#host/net.ts";
+import type { DnsZone } from "#model/plan/node-plan.ts";
+import { cached } from "./cache.ts";
+import { answerFromZone } from "./cluster-zone.ts";
+import { openForwarder } from "./forward.ts";
+import { ask, toQuery, type Handler } from "./query.ts";
+import { respond } from "./respond.ts";
+import { FrameReader, frame } from "./tcp-frames.ts";
+
+export interface DnsOptions {
+  readonly address: SocketAddress;
+  /** Who is asked for everything else; absent: it is refused. */
+  readonly upstream: SocketAddress | undefined;
+  readonly zone: () => DnsZone;
+}
+
+export interface DnsServer {
+  readonly address: SocketAddress;
+  close(): Promise<void>;
+}
+
+/** RFC 7766 6.2.3: an idle client may be let go. */
+const TCP_IDLE_MS = 10_000;
+
+export async function startDns(host: Pick<Host, "net" | "clock" | "random">, options: DnsOptions): Promise<DnsServer> {
+  const forwarder = options.upstream === undefined ? undefined : await openForwarder(host, options.upstream);
+  const foreign: Handler = forwarder === undefined ? () => undefined : cached(host.clock, (query) => forwarder.ask(query));
+  const chain = chainOf(options.zone, foreign);
+  const socket = await host.net.bind({ address: options.address }, ({ bytes, from }) => {
+    // The bytes are borrowed, and the answer may come later.
+    void respond(chain, host.random, bytes.slice(), "udp").then((answer) => answer !== undefined && socket.send(answer, from));
+  });
+  const listener = await host.net.listen({ address: socket.address }, (connection) => serveTcp(host, chain, connection));
+  return {
+    address: socket.address,
+    async close() {
+      socket.close();
+      forwarder?.close();
+      await listener.close();
+    },
+  };
+}
+
+/** In this order: our own names must never leave the cluster. */
+export function chainOf(zone: () => DnsZone, foreign: Handler): readonly Handler[] {
+  const cluster: Handler = async (query) => {
+    const { continueAt, ...answer } = answerFromZone(zone(), query) ?? { continueAt: undefined };
+    if (!("rcode" in answer)) return undefined;
+    if (continueAt === undefined) return answer;
+    const rest = await ask([foreign], toQuery(continueAt, query.type));
+    return { ...answer, authoritative: false, answers: [...answer.answers, ...rest.answers], authorities: rest.answers.length === 0 ? rest.authorities : [] };
+  };
+  return [cluster, foreign];
+}
+
+function serveTcp(host: Pick<Host, "clock" | "random">, chain: readonly Handler[], connection: Connection): void {
+  const frames = new FrameReader();
+  let idle = host.clock.after(TCP_IDLE_MS, () => connection.destroy()).unref();
+  connection.handle({
+    onData(bytes) {
+      idle.cancel();
+      idle = host.clock.after(TCP_IDLE_MS, () => connection.destroy()).unref();
+      for (const message of frames.push(bytes)) {
+        void respond(chain, host.random, message, "tcp").then((answer) => (answer === undefined ? connection.destroy() : connection.write(frame(answer))));
+      }
+    },
+    onEnd: () => connection.end(),
+    onClose: () => idle.cancel(),
+  });
+}

@@ -1,0 +1,128 @@
+/** Everything that is not ours goes to the machine's resolvers: by UDP, and by TCP when the answer is cut. */
+import type { Host } from "#host/host.ts";
+import type { DatagramSocket, SocketAddress } from "#host/net.ts";
+import { decodeMessage } from "#wire/dns/decode.ts";
+import { encodeMessage } from "#wire/dns/encode.ts";
+import { CLASS_IN, type DnsMessage } from "#wire/dns/message.ts";
+import { failure, type Answer, type Query } from "./query.ts";
+import { FrameReader, frame } from "./tcp-frames.ts";
+
+const TIMEOUT_MS = 2000;
+const TRIES = 2;
+/** DNS flag day 2020: does not fragment on any usual path. */
+export const UDP_SIZE_BYTES = 1232;
+
+export interface Forwarder {
+  ask(query: Query): Promise<Answer>;
+  close(): void;
+}
+
+type Waiting = (message: DnsMessage) => void;
+
+export async function openForwarder(host: Pick<Host, "net" | "clock" | "random">, upstream: SocketAddress): Promise<Forwarder> {
+  const waiting = new Map<number, { readonly key: string; readonly answered: Waiting }>();
+  const socket: DatagramSocket = await host.net.bind({ address: { ip: upstream.ip.includes(":") ? "::" : "0.0.0.0", port: 0 } }, ({ bytes, from }) => {
+    if (from.ip !== upstream.ip || from.port !== upstream.port) return;
+    const message = read(bytes);
+    if (message === undefined) return;
+    const entry = waiting.get(message.id);
+    if (entry !== undefined && entry.key === keyOf(message)) entry.answered(message);
+  });
+
+  const once = (query: Query) =>
+    new Promise<DnsMessage | undefined>((resolve) => {
+      const id = freeId(host, waiting);
+      const timer = host.clock.after(TIMEOUT_MS, () => done(undefined)).unref();
+      const done = (message: DnsMessage | undefined) => {
+        timer.cancel();
+        waiting.delete(id);
+        resolve(message);
+      };
+      const question = questionOf(query, id);
+      waiting.set(id, { key: keyOf(question), answered: done });
+      socket.send(encodeMessage(question), upstream);
+    });
+
+  return {
+    async ask(query) {
+      for (let attempt = 0; attempt < TRIES; attempt += 1) {
+        const message = await once(query);
+        if (message === undefined) continue;
+        return toAnswer(message.truncated ? ((await askByTcp(host, upstream, query)) ?? message) : message);
+      }
+      return failure("SERVFAIL");
+    },
+    close: () => socket.close(),
+  };
+}
+
+function questionOf(query: Query, id: number): DnsMessage {
+  return {
+    id,
+    response: false,
+    opcode: 0,
+    authoritative: false,
+    truncated: false,
+    recursionDesired: true,
+    recursionAvailable: false,
+    authenticData: false,
+    checkingDisabled: false,
+    rcode: 0,
+    questions: [{ name: query.name, type: query.type, class: CLASS_IN }],
+    answers: [],
+    authorities: [],
+    additionals: [],
+    edns: { udpSizeBytes: UDP_SIZE_BYTES, version: 0, dnssecOk: false },
+  };
+}
+
+/** An answer must repeat the question: the second thing that somebody who guesses must know. */
+function keyOf(message: DnsMessage): string {
+  return message.questions.map(({ name, type }) => `${name.toLowerCase()} ${type}`).join(",");
+}
+
+/** Unpredictable, and not of a question that still waits. */
+function freeId(host: Pick<Host, "random">, waiting: ReadonlyMap<number, unknown>): number {
+  for (;;) {
+    const [high = 0, low = 0] = host.random.bytes(2);
+    const id = (high << 8) | low;
+    if (!waiting.has(id)) return id;
+  }
+}
+
+function read(bytes: Uint8Array): DnsMessage | undefined {
+  try {
+    const message = decodeMessage(bytes);
+    return message.response ? message : undefined;
+  } catch {
+    // Not DNS: as if nothing had come.
+    return undefined;
+  }
+}
+
+function toAnswer({ rcode, answers, authorities, additionals }: DnsMessage): Answer {
+  return { rcode, authoritative: false, answers, authorities, additionals };
+}
+
+function askByTcp(host: Pick<Host, "net" | "clock" | "random">, upstream: SocketAddress, query: Query): Promise<DnsMessage | undefined> {
+  return new Promise((resolve) => {
+    const frames = new FrameReader();
+    const question = questionOf(query, freeId(host, new Map()));
+    const connection = host.net.connect(
+      { address: upstream, timeoutMs: TIMEOUT_MS },
+      {
+        onConnect: () => connection.write(frame(encodeMessage(question))),
+        onData: (bytes) => {
+          for (const each of frames.push(bytes)) {
+            const message = read(each);
+            resolve(message !== undefined && message.id === question.id && keyOf(message) === keyOf(question) ? message : undefined);
+            connection.destroy();
+          }
+        },
+        onEnd: () => connection.destroy(),
+        onClose: () => resolve(undefined),
+      },
+    );
+    host.clock.after(TIMEOUT_MS * 2, () => connection.destroy()).unref();
+  });
+}
