@@ -15,7 +15,8 @@ export interface SpawnOptions {
   /** Network namespace file to start in. */
   readonly netns?: string;
   /** Where output goes: a file (appended), our handlers, our own terminal ("inherit", with standard input too), or nowhere. */
-  readonly output: { readonly file: string } | { readonly onStdout: (bytes: Uint8Array) => void; readonly onStderr: (bytes: Uint8Array) => void } | "inherit" | "ignore";
+  readonly output:
+    { readonly file: string } | { readonly onStdout: (bytes: Uint8Array) => void; readonly onStderr: (bytes: Uint8Array) => void } | "inherit" | "ignore";
   readonly stdin?: "pipe" | "ignore";
   /** Own process group / session. */
   readonly detached?: boolean;

@@ -130,7 +130,7 @@ export class FakeChild implements ChildProcess {
   }
 
   #print(output: SpawnOptions["output"], into: "onStdout" | "onStderr", bytes: Buffer): void {
-    if (output === "ignore" || this.#isOver) return;
+    if (typeof output === "string" || this.#isOver) return;
     if ("file" in output) void this.#of.files.append(output.file, bytes);
     else output[into](bytes);
   }

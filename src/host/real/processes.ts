@@ -60,6 +60,7 @@ function whyNot({ command: [program], cwd }: Pick<SpawnOptions, "command" | "cwd
 
 function stdioOf(options: SpawnOptions, file: number | undefined): StdioOptions {
   const stdin = options.stdin ?? "ignore";
+  if (options.output === "inherit") return "inherit";
   if (options.output === "ignore") return [stdin, "ignore", "ignore"];
   return file === undefined ? [stdin, "pipe", "pipe"] : [stdin, file, file];
 }
