@@ -2,7 +2,7 @@
 import type { HTTPRoute } from "#model/gateway-api.ts";
 import type { VirtualService } from "#model/istio.ts";
 import type { WorldReader } from "#model/world.ts";
-import { bySpecificity, covers } from "./hosts.ts";
+import { bySpecificity, covers, parseServiceHost } from "./hosts.ts";
 import { routesOfHttpRoutes, serviceParents } from "./http-route.ts";
 import { byPrecedence, inPrecedence } from "./precedence.ts";
 import { everyRequest, type MeshRoute } from "./route.ts";
@@ -35,6 +35,11 @@ function push<V>(map: Map<string, V[]>, key: string, value: V): void {
   const list = map.get(key);
   if (list === undefined) map.set(key, [value]);
   else list.push(value);
+}
+
+/** Hosts that are no services, each with the VirtualService in force. */
+export function foreignHosts({ virtualServices }: MeshClaims): readonly (readonly [string, VirtualService])[] {
+  return [...virtualServices].flatMap(([host, [first]]) => (first === undefined || parseServiceHost(host) !== undefined ? [] : [[host, first] as const]));
 }
 
 export interface HostClaim {

@@ -8,7 +8,7 @@ import { authorizationOf } from "#compile/mesh/authorization.ts";
 import { destinationRuleFor, ruleHost, subsetsOf, trafficPolicyFor } from "#compile/mesh/destination-rule.ts";
 import { endpointsOf, identities, podsOf, slicesByService, type MeshEndpoint } from "#compile/mesh/endpoints.ts";
 import { parseServiceHost } from "#compile/mesh/hosts.ts";
-import { claimOf, meshClaims, type HostClaim, type MeshClaims } from "#compile/mesh/mesh-hosts.ts";
+import { claimOf, foreignHosts, meshClaims, type HostClaim } from "#compile/mesh/mesh-hosts.ts";
 import { peerModeOf, peerModes, type PeerModes } from "#compile/mesh/peer-authentication.ts";
 import { findPort, meshService, type MeshService } from "#compile/mesh/service.ts";
 import { rootNamespace } from "#compile/mesh/settings.ts";
@@ -16,13 +16,14 @@ import { sourceLabelKeys } from "#compile/mesh/virtual-service.ts";
 import { inboundPorts, workload, type InboundPort, type Workload } from "#compile/mesh/workload.ts";
 import type { WorldTables } from "#compile/world-tables.ts";
 import type { EndpointSlice } from "#model/discovery.ts";
-import type { AuthorizationPolicy, DestinationRule } from "#model/istio.ts";
+import type { AuthorizationPolicy, DestinationRule, VirtualService } from "#model/istio.ts";
 import type { EncodedResource } from "#model/plan/proxy-plan.ts";
 import { matchesLabels } from "#model/selectors.ts";
 import type { WorldReader } from "#model/world.ts";
 import { outbound } from "./cluster.ts";
 import { sameResource } from "./encode.ts";
 import { loadAssignment } from "./endpoints.ts";
+import { derivedSet, sameSet, type ResourceSet } from "./resource-set.ts";
 import { outboundCluster, parseOutboundCluster } from "./names.ts";
 
 /** The facts that resources are made of. */
@@ -39,7 +40,8 @@ export interface MeshFacts {
   /** All hosts of the mesh; the key is "". */
   readonly hosts: Derivation<readonly string[]>;
   readonly claim: Derivation<HostClaim>;
-  readonly claims: Derivation<MeshClaims>;
+  /** Hosts that only VirtualServices know, with the one in force; the key is "". */
+  readonly foreignHosts: Derivation<readonly (readonly [string, VirtualService])[]>;
   readonly sourceLabelKeys: Derivation<readonly string[]>;
   readonly destinationRule: Derivation<DestinationRule | undefined>;
   /** By service key ("namespace/name"). */
@@ -85,7 +87,7 @@ function derivePodFacts(engine: Incremental, reader: Reader): PodFacts {
   };
 }
 
-type ServiceFacts = Pick<MeshFacts, "service" | "hosts" | "claim" | "claims" | "sourceLabelKeys" | "destinationRule">;
+type ServiceFacts = Pick<MeshFacts, "service" | "hosts" | "claim" | "foreignHosts" | "sourceLabelKeys" | "destinationRule">;
 
 function deriveServiceFacts(engine: Incremental, reader: Reader): ServiceFacts {
   const service = engine.derive("service", (read, host) => {
@@ -101,7 +103,7 @@ function deriveServiceFacts(engine: Incremental, reader: Reader): ServiceFacts {
         .all("Service")
         .flatMap((object) => meshService(object)?.host ?? []),
     ),
-    claims,
+    foreignHosts: engine.derive("foreign hosts", (read) => foreignHosts(read.derived(claims, ""))),
     claim: engine.derive("claim", (read, host) => claimOf(host, read.derived(claims, ""))),
     sourceLabelKeys: engine.derive("source label keys", (read) => sourceLabelKeys(reader(read).all("VirtualService"))),
     destinationRule: engine.derive("destination rule", (read, host) => {
@@ -136,8 +138,9 @@ export interface SharedResources {
   /** By cluster name; undefined when there is no such service, port or subset. */
   readonly cluster: Derivation<EncodedResource | undefined>;
   readonly loadAssignment: Derivation<EncodedResource | undefined>;
-  /** Names of all outbound clusters; the key is "". */
-  readonly clusterNames: Derivation<readonly string[]>;
+  /** All outbound clusters, and their endpoints; the key is "". */
+  readonly clusters: Derivation<ResourceSet>;
+  readonly loadAssignments: Derivation<ResourceSet>;
 }
 
 export function sharedResources(engine: Incremental, facts: MeshFacts): SharedResources {
@@ -147,11 +150,12 @@ export function sharedResources(engine: Incremental, facts: MeshFacts): SharedRe
     const subsets = ["", ...subsetsOf(read.derived(facts.destinationRule, host)).map(({ name }) => name)];
     return service.ports.flatMap(({ number: port }) => subsets.map((subset) => outboundCluster({ port, subset, host })));
   });
-  return {
-    clusterNames: engine.derive("cluster names", (read) => read.derived(facts.hosts, "").flatMap((host) => read.derived(namesOf, host))),
-    cluster: engine.derive("cluster", (read, name) => clusterOf(read, name, facts), { equals: sameResource }),
-    loadAssignment: engine.derive("load assignment", (read, name) => loadAssignmentOf(read, name, facts), { equals: sameResource }),
-  };
+  const names = engine.derive("cluster names", (read) => read.derived(facts.hosts, "").flatMap((host) => read.derived(namesOf, host)));
+  const set = (name: string, each: Derivation<EncodedResource | undefined>) =>
+    engine.derive(name, (read) => derivedSet(read, each, read.derived(names, "")), { equals: sameSet });
+  const cluster = engine.derive("cluster", (read, name) => clusterOf(read, name, facts), { equals: sameResource });
+  const loadAssignment = engine.derive("load assignment", (read, name) => loadAssignmentOf(read, name, facts), { equals: sameResource });
+  return { cluster, loadAssignment, clusters: set("clusters", cluster), loadAssignments: set("load assignments", loadAssignment) };
 }
 
 function clusterOf(read: Read, name: string, facts: MeshFacts): EncodedResource | undefined {

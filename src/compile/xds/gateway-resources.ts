@@ -4,7 +4,7 @@ import { gatewayApiServers, istioServers, type GatewayServer } from "#compile/me
 import { gatewayHosts } from "#compile/mesh/gateway-hosts.ts";
 import { RouteConfigurationSchema } from "#wire/envoy/gen/envoy/config/route/v3/route_pb.ts";
 import { blackHole, passthrough } from "./cluster.ts";
-import type { MeshFacts } from "./derivations.ts";
+import type { MeshFacts, SharedResources } from "./derivations.ts";
 import { encodeResource } from "./encode.ts";
 import { gatewayListener } from "./gateway-listener.ts";
 import { gatewayRoutes } from "./names.ts";
@@ -12,10 +12,11 @@ import { resourceSet, sameSet } from "./resource-set.ts";
 import { routeConfiguration } from "./routes.ts";
 import { onlyPort, withPort, type ProxyResources } from "./sidecar-resources.ts";
 
-export function gatewayResources(engine: Incremental, facts: MeshFacts): ProxyResources {
+export function gatewayResources(engine: Incremental, facts: MeshFacts, shared: SharedResources): ProxyResources {
+  const everywhere = [passthrough(), blackHole()];
   const servers = engine.derive("gateway servers", (read, key) => serversOf(read, key, facts));
   return {
-    clusters: engine.derive("gateway clusters", () => resourceSet([passthrough(), blackHole()]), { equals: sameSet }),
+    clusters: engine.derive("gateway clusters", (read) => resourceSet([...everywhere, ...read.derived(shared.clusters, "").values()]), { equals: sameSet }),
     listeners: engine.derive(
       "gateway listeners",
       (read, key) => {

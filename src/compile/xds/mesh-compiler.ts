@@ -5,7 +5,7 @@ import { XDS_TYPES, type ProxyPlan } from "#model/plan/proxy-plan.ts";
 import type { World } from "#model/world.ts";
 import { meshFacts, sharedResources, type MeshFacts } from "./derivations.ts";
 import { gatewayResources } from "./gateway-resources.ts";
-import { derivedSet, sameSet, type ResourceSet } from "./resource-set.ts";
+import { sameSet } from "./resource-set.ts";
 import { sidecarResources } from "./sidecar-resources.ts";
 
 export class MeshCompiler {
@@ -68,19 +68,15 @@ export class MeshCompiler {
   #derivePlan(): Derivation<ProxyPlan | undefined> {
     const shared = sharedResources(this.#engine, this.#facts);
     const sidecar = sidecarResources(this.#engine, this.#facts, shared);
-    const gateway = gatewayResources(this.#engine, this.#facts);
-    const set = (name: string, compute: (read: Read) => ResourceSet) => this.#engine.derive(name, compute, { equals: sameSet });
-    const clusters = set("all clusters", (read) => derivedSet(read, shared.cluster, read.derived(shared.clusterNames, "")));
-    const endpoints = set("all load assignments", (read) => derivedSet(read, shared.loadAssignment, read.derived(shared.clusterNames, "")));
+    const gateway = gatewayResources(this.#engine, this.#facts, shared);
     const plan = (read: Read, key: string): ProxyPlan | undefined => {
       const proxy = read.derived(this.#facts.workload, key)?.proxy;
       if (proxy === undefined) return undefined;
       const own = proxy === "sidecar" ? sidecar : gateway;
-      const ownClusters = read.derived(own.clusters, key);
       return {
         resources: new Map([
-          [XDS_TYPES.cluster, new Map([...read.derived(clusters, ""), ...ownClusters])],
-          [XDS_TYPES.endpoints, read.derived(endpoints, "")],
+          [XDS_TYPES.cluster, read.derived(own.clusters, key)],
+          [XDS_TYPES.endpoints, read.derived(shared.loadAssignments, "")],
           [XDS_TYPES.listener, read.derived(own.listeners, key)],
           [XDS_TYPES.routes, read.derived(own.routes, key)],
         ]),

@@ -1,6 +1,6 @@
 /** What only sidecars have: outbound listeners and routes, and the listener and clusters of their own pod's ports. */
 import type { Derivation, Incremental, Read } from "#lib/incremental.ts";
-import { namesOfService, parseServiceHost } from "#compile/mesh/hosts.ts";
+import { namesOfService } from "#compile/mesh/hosts.ts";
 import { serviceRoutes } from "#compile/mesh/mesh-hosts.ts";
 import { provenanceOf } from "#compile/mesh/source.ts";
 import type { MeshPort, MeshService } from "#compile/mesh/service.ts";
@@ -17,7 +17,7 @@ import { outboundHttp, outboundTcp, virtualOutbound, type TcpListenerFacts } fro
 import { derivedSet, resourceSet, sameSet, type ResourceSet } from "./resource-set.ts";
 import { allowAny, routeConfiguration, type HostRoutes } from "./routes.ts";
 
-/** All keyed by Pod. */
+/** All keyed by Pod. A set stays the same object as long as nothing in it changes. */
 export interface ProxyResources {
   readonly clusters: Derivation<ResourceSet>;
   readonly listeners: Derivation<ResourceSet>;
@@ -26,12 +26,13 @@ export interface ProxyResources {
 
 export function sidecarResources(engine: Incremental, facts: MeshFacts, shared: SharedResources): ProxyResources {
   const httpPorts = engine.derive("http ports", (read) => [...new Set(servicePorts(read, facts, "http").map(({ port }) => port.number))].sort((a, b) => a - b));
+  const everywhere = [passthrough(), blackHole(), inboundPassthrough()];
   const inboundCluster = engine.derive("inbound cluster", (_, port) => inbound(Number(port)), { equals: sameResource });
   const clusters = engine.derive(
     "sidecar clusters",
     (read, key) => {
       const ports = read.derived(facts.inboundPorts, key).map(({ port }) => read.derived(inboundCluster, String(port)));
-      return resourceSet([passthrough(), blackHole(), inboundPassthrough(), ...ports]);
+      return resourceSet([...everywhere, ...ports, ...read.derived(shared.clusters, "").values()]);
     },
     { equals: sameSet },
   );
@@ -153,14 +154,13 @@ function routeHosts(read: Read, facts: MeshFacts, { port, client }: ClientPort):
   return [...ofServices, ...otherHosts(read, facts, context)];
 }
 
-/** Hosts that only VirtualServices know. Those of services on other ports are left alone. */
 function otherHosts(read: Read, facts: MeshFacts, context: RouteContext): readonly HostRoutes[] {
-  const { virtualServices } = read.derived(facts.claims, "");
-  return [...virtualServices].flatMap(([host, [virtualService]]) => {
-    if (virtualService === undefined || parseServiceHost(host) !== undefined) return [];
-    const routes = routesOf(virtualService, context);
-    return [{ name: `${host}:${context.port}`, domains: withPort([host], context.port), routes, by: provenanceOf(virtualService, "spec.hosts") }];
-  });
+  return read.derived(facts.foreignHosts, "").map(([host, virtualService]) => ({
+    name: `${host}:${context.port}`,
+    domains: withPort([host], context.port),
+    routes: routesOf(virtualService, context),
+    by: provenanceOf(virtualService, "spec.hosts"),
+  }));
 }
 
 export function onlyPort(service: MeshService | undefined): number | undefined {
