@@ -87,7 +87,8 @@ function responseOf(message: IncomingMessage, options: HttpRequestOptions): Http
 /** How node's client gets its connection. */
 function route(options: Target, url: URL): RequestOptions & { readonly rejectUnauthorized?: boolean; readonly servername?: string } {
   if (options.socketPath !== undefined) return { socketPath: options.socketPath, agent: false };
-  if (options.netns !== undefined || options.mark !== undefined) return { agent: false, createConnection: () => connectFrom(options, url) };
+  // No agent at all: with one, even a new one, node:http does not call createConnection.
+  if (options.netns !== undefined || options.mark !== undefined) return { createConnection: () => connectFrom(options, url) };
   return { agent: url.protocol === "https:" ? tlsAgent(options) : plainAgent };
 }
 
