@@ -1,0 +1,33 @@
+/**
+ * Who is calling on 15012, and for which pod it may speak. The certificate names a node (agents hold node certificates),
+ * the call's metadata a pod; the World must say that this very pod is bound to that node. Nothing else that the caller
+ * sends is looked at.
+ */
+import { X509Certificate } from "node:crypto";
+import type { RpcServerCall } from "#host/rpc.ts";
+import type { Pod } from "#model/core.ts";
+import type { WorldReader } from "#model/world.ts";
+import { isFinished } from "./pod-facts.ts";
+
+/** Of the call's metadata: "namespace/name/uid". */
+const POD = "weft-pod";
+const NODE_USER = "system:node:";
+
+export type Caller = { readonly pod: Pod } | { readonly refused: string };
+
+export function callerOf(world: WorldReader, call: Pick<RpcServerCall, "metadata" | "peer">): Caller {
+  if (call.peer.certificate === undefined) return { refused: "no client certificate; agents call with their node's" };
+  const commonName = /(?:^|\n)CN=([^\n]*)/.exec(new X509Certificate(call.peer.certificate).subject)?.[1] ?? "";
+  if (!commonName.startsWith(NODE_USER)) return { refused: `the client certificate is for "${commonName}", not for a node (${NODE_USER}NAME)` };
+  const node = commonName.slice(NODE_USER.length);
+  const claimed = call.metadata[POD];
+  const [namespace, name, uid, ...rest] = claimed?.split("/") ?? [];
+  if (namespace === undefined || name === undefined || uid === undefined || rest.length > 0) {
+    return { refused: `call metadata ${POD} is ${JSON.stringify(claimed)}; it must be "namespace/name/uid"` };
+  }
+  const pod = world.get("Pod", `${namespace}/${name}`);
+  if (pod === undefined || pod.metadata.uid !== uid) return { refused: `there is no Pod ${namespace}/${name} with uid ${uid}` };
+  if (pod.spec.nodeName !== node) return { refused: `Pod ${namespace}/${name} is not bound to node ${node}` };
+  if (isFinished(pod)) return { refused: `Pod ${namespace}/${name} has ended` };
+  return { pod };
+}
