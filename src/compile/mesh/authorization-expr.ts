@@ -31,13 +31,17 @@ export const always: Expr = { is: "all", of: [] };
 export const never: Expr = { is: "some", of: [] };
 
 export function all(parts: readonly Expr[]): Expr {
-  const [only] = parts;
-  return parts.length === 1 && only !== undefined ? only : { is: "all", of: parts };
+  const needed = parts.filter((part) => part !== always);
+  const [only] = needed;
+  if (needed.includes(never)) return never;
+  return only === undefined ? always : needed.length === 1 ? only : { is: "all", of: needed };
 }
 
 export function some(parts: readonly Expr[]): Expr {
-  const [only] = parts;
-  return parts.length === 1 && only !== undefined ? only : { is: "some", of: parts };
+  const possible = parts.filter((part) => part !== never);
+  const [only] = possible;
+  if (possible.includes(always)) return always;
+  return only === undefined ? never : possible.length === 1 ? only : { is: "some", of: possible };
 }
 
 /** Istio's patterns: "abc", "abc*", "*abc", "*". */
