@@ -124,14 +124,23 @@ function addClusterCommands(program: Command, context: CliContext, finish: Finis
       "after",
       "\nExamples:\n  weft enter node-1 -- ip route\n  weft enter outside -- curl -s http://192.168.99.240/productpage\n  weft enter productpage-v1 -- curl -s http://reviews:9080/reviews/1",
     )
-    .action(async (place: string | undefined, command: readonly string[], { name }: Named) => {
-      // `weft enter -- ip link` has no place: what stands after "--" is the command.
-      const separator = context.terminal.args.indexOf("--");
-      const isCommand =
-        separator >= 0 && place !== undefined && context.terminal.args[separator + 1] === place && !context.terminal.args.slice(0, separator).includes(place);
-      const [where, what] = isCommand ? [undefined, [place, ...command]] : [place, command];
-      finish(await (await import("./enter.ts")).enter(context, name, where, what));
+    .action(async (_place: string | undefined, _command: readonly string[], { name }: Named) => {
+      const { place, command } = splitEnter(context.terminal.args);
+      finish(await (await import("./enter.ts")).enter(context, name, place, command));
     });
+}
+
+/**
+ * The place stands before "--", the command after it; commander does not tell which side a word stood on. Without "--"
+ * the first word that is no option is the place, and what follows is the command.
+ */
+export function splitEnter(args: readonly string[]): { readonly place: string | undefined; readonly command: readonly string[] } {
+  const words = args.slice(args.indexOf("enter") + 1);
+  let index = 0;
+  while (index < words.length && words[index]?.startsWith("-") === true && words[index] !== "--") index += words[index] === "--name" ? 2 : 1;
+  const place = words[index] === "--" ? undefined : words[index];
+  const rest = words.slice(place === undefined ? index : index + 1);
+  return { place, command: rest[0] === "--" ? rest.slice(1) : rest };
 }
 
 function addProxyCommand(program: Command, others: OtherPrograms, finish: Finish): void {

@@ -24,7 +24,12 @@ export async function requirePrograms(host: Pick<Host, "files">, terminal: Termi
   const folders = searchPath(terminal).split(":");
   const missing: string[] = [];
   for (const program of Object.keys(PROGRAMS)) {
-    const found = await Promise.all(folders.map((folder) => host.files.stat(`${folder}/${program}`)));
+    const found = await Promise.all(
+      folders.map((folder) =>
+        // A folder of PATH may be another user's.
+        host.files.stat(`${folder}/${program}`).catch(() => undefined),
+      ),
+    );
     if (found.every((facts) => facts === undefined)) missing.push(program);
   }
   if (missing.length === 0) return;
