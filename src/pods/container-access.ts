@@ -13,7 +13,12 @@ export interface ReadyCommand {
 }
 
 /** The argv to spawn for `command` in the container; an Error says why it cannot be. */
-export async function commandInContainer(context: PodContext, container: Container, process: ContainerProcess | undefined, command: readonly string[]): Promise<ReadyCommand> {
+export async function commandInContainer(
+  context: PodContext,
+  container: Container,
+  process: ContainerProcess | undefined,
+  command: readonly string[],
+): Promise<ReadyCommand> {
   const { paths, host } = context;
   const spec = await sandboxSpec(context, container);
   if ("reason" in spec) throw new Error(spec.message);
@@ -37,7 +42,12 @@ export interface CommandResult {
 
 const longestOutput = 10 * 1024;
 
-export async function runInContainer(context: PodContext, container: Container, process: ContainerProcess | undefined, run: { command: readonly string[]; timeoutMs: number }): Promise<CommandResult> {
+export async function runInContainer(
+  context: PodContext,
+  container: Container,
+  process: ContainerProcess | undefined,
+  run: { command: readonly string[]; timeoutMs: number },
+): Promise<CommandResult> {
   const ready = await commandInContainer(context, container, process, run.command);
   const { processes, clock } = context.host;
   const result = await new Promise<CommandResult>((resolve) => {
@@ -63,7 +73,12 @@ export async function runInContainer(context: PodContext, container: Container, 
 }
 
 /** postStart and preStop. Without a time limit of its own: the caller has the grace period. */
-export async function runHook(context: PodContext, container: Container, process: ContainerProcess | undefined, kind: "postStart" | "preStop"): Promise<ProbeResult> {
+export async function runHook(
+  context: PodContext,
+  container: Container,
+  process: ContainerProcess | undefined,
+  kind: "postStart" | "preStop",
+): Promise<ProbeResult> {
   const handler = container.lifecycle?.[kind];
   if (handler === undefined) return { ok: true, message: "" };
   const longestMs = 600_000;
@@ -75,7 +90,10 @@ export async function runHook(context: PodContext, container: Container, process
     }
     if (handler.exec !== undefined) {
       const { code, output } = await runInContainer(context, container, process, { command: handler.exec.command ?? [], timeoutMs: longestMs });
-      return { ok: code === 0, message: code === 0 ? "" : `Exec lifecycle hook (${(handler.exec.command ?? []).join(" ")}) ended with ${code}: ${output.trim()}` };
+      return {
+        ok: code === 0,
+        message: code === 0 ? "" : `Exec lifecycle hook (${(handler.exec.command ?? []).join(" ")}) ended with ${code}: ${output.trim()}`,
+      };
     }
     return { ok: true, message: "" };
   } catch (error) {

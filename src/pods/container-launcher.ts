@@ -56,7 +56,8 @@ export async function sandboxSpec(context: PodContext, container: Container): Pr
   if ("reason" in volumes) return volumes;
   try {
     const mounts = [...volumes];
-    for (const mount of image.mounts ?? []) mounts.push({ source: await hostFiles.reachable(mount.source), path: mount.path, readOnly: mount.readOnly !== false });
+    for (const mount of image.mounts ?? [])
+      mounts.push({ source: await hostFiles.reachable(mount.source), path: mount.path, readOnly: mount.readOnly !== false });
     return {
       ...effectiveIdentity(pod, container),
       netns: paths.netns,
@@ -86,7 +87,12 @@ async function launchSidecar(context: PodContext, request: LaunchRequest): Promi
   const source = await hostFiles.reachable(settings.sourceRoot);
   await request.aboutToStart();
   const command = sidecarCommand({ netns: paths.netns, hostUid: uids.proxy, command: [node, `${source}/src/bin/proxy.ts`, "-c", bootstrap] });
-  return launchContainer(host, { command, env: { ...launchEnvironment, NODE_COMPILE_CACHE: `${settings.stateFolder}/compile-cache` }, files, sandboxed: false });
+  return launchContainer(host, {
+    command,
+    env: { ...launchEnvironment, NODE_COMPILE_CACHE: `${settings.stateFolder}/compile-cache` },
+    files,
+    sandboxed: false,
+  });
 }
 
 async function makeRunFolders({ host }: PodContext, files: { folder: string; log: string; status: string }): Promise<void> {

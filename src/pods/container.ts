@@ -65,6 +65,7 @@ export class ContainerRunner {
   #killing: Promise<void> | undefined;
   #loop: Promise<void> | undefined;
   #wakers: (() => void)[] = [];
+  #detached = false;
 
   constructor(options: ContainerOptions, deps: ContainerDeps) {
     this.options = options;
@@ -146,8 +147,27 @@ export class ContainerRunner {
     this.#probes?.stop();
     if (this.#process !== undefined) await this.#kill(graceMs, "Stopping container");
     this.#stopping.abort(new Error("stopped"));
+    if (this.#loop === undefined) await this.#stopFormer(graceMs);
     await this.#loop;
     this.#wake();
+  }
+
+  /** The runtime goes away, and the container stays for the next one. */
+  detach(): void {
+    this.#detached = true;
+    this.#probes?.stop();
+    this.#stopping.abort(new Error("the runtime stops"));
+  }
+
+  /** A run that a former runtime started and this one never took up. */
+  async #stopFormer(graceMs: number): Promise<void> {
+    if (this.#record.attempt < 0 || this.#record.done) return;
+    const process = await this.#deps.adopt(this.#record.attempt);
+    if (process === undefined) return;
+    this.#process = process;
+    await this.#killNow(process, graceMs, undefined);
+    this.#process = undefined;
+    await this.#noteEnd(await process.ended);
   }
 
   async #run(): Promise<void> {
@@ -160,6 +180,7 @@ export class ContainerRunner {
         adopt = false;
         if (process === undefined) continue;
         const end = await this.#watch(process);
+        if (this.#detached) return;
         const ranForMs = this.#deps.clock.now() - this.#record.startedAtMs;
         await this.#noteEnd(end);
         if (this.#record.done || signal.aborted) break;

@@ -51,7 +51,10 @@ export function describeProcess(asked: Asked): ProcessDescription | ConfigProble
   const args = (container.args?.length ?? 0) > 0 ? (container.args ?? []) : own;
   const line = [...command, ...args].map((word) => expand(word, plain));
   if (line.length === 0) {
-    return { reason: "CreateContainerError", message: `no command: neither containers[${container.name}].command nor the image map's entry for ${JSON.stringify(image.match)} has one` };
+    return {
+      reason: "CreateContainerError",
+      message: `no command: neither containers[${container.name}].command nor the image map's entry for ${JSON.stringify(image.match)} has one`,
+    };
   }
   return { env: plain, command: line };
 }
@@ -99,14 +102,22 @@ function valueOf(variable: EnvVar, lookup: Lookup): string | undefined | ConfigP
     const object = lookup.sources.configMap(name);
     const value = object?.data?.[key];
     if (value !== undefined || optional === true) return value;
-    return missing(object === undefined ? `configmap "${name}" not found (${lookup.where})` : `couldn't find key ${key} in ConfigMap ${lookup.pod.metadata.namespace}/${name} (${lookup.where})`);
+    return missing(
+      object === undefined
+        ? `configmap "${name}" not found (${lookup.where})`
+        : `couldn't find key ${key} in ConfigMap ${lookup.pod.metadata.namespace}/${name} (${lookup.where})`,
+    );
   }
   if (from.secretKeyRef !== undefined) {
     const { name = "", key, optional } = from.secretKeyRef;
     const object = lookup.sources.secret(name);
     const value = decoded(object)[key];
     if (value !== undefined || optional === true) return value;
-    return missing(object === undefined ? `secret "${name}" not found (${lookup.where})` : `couldn't find key ${key} in Secret ${lookup.pod.metadata.namespace}/${name} (${lookup.where})`);
+    return missing(
+      object === undefined
+        ? `secret "${name}" not found (${lookup.where})`
+        : `couldn't find key ${key} in Secret ${lookup.pod.metadata.namespace}/${name} (${lookup.where})`,
+    );
   }
   return missing(`valueFrom has no source that this runtime knows (${lookup.where})`);
 }

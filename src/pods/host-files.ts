@@ -38,6 +38,7 @@ export class HostFiles {
     const mounted = await processes.run(["mountpoint", "-q", target]);
     if (mounted.code === 0) return target;
     const isFolder = (await processes.run(["test", "-d", source])).code === 0;
+    await files.makeDirectory(target.slice(0, target.lastIndexOf("/")), { mode: 0o711 });
     if (isFolder) await files.makeDirectory(target, { mode: 0o755 });
     else await files.writeAtomic(target, "");
     const bound = await processes.run(["mount", "--bind", source, target]);

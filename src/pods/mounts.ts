@@ -18,8 +18,10 @@ export function volumeMounts(pod: Pod, container: Container, volumesFolder: stri
     const written = volume.emptyDir !== undefined;
     const subPath = mount.subPathExpr === undefined ? (mount.subPath ?? "") : expand(mount.subPathExpr, env);
     // Whoever can write the volume could put a link where the path is resolved, which happens outside of the sandbox.
-    if (subPath !== "" && written) return problem(`${where}.subPath is supported for configMap, secret, projected and downwardAPI volumes, not for emptyDir "${mount.name}"`);
-    if (subPath.startsWith("/") || subPath.split("/").includes("..")) return problem(`${where}.subPath ${JSON.stringify(subPath)} must be relative and must not contain ".."`);
+    if (subPath !== "" && written)
+      return problem(`${where}.subPath is supported for configMap, secret, projected and downwardAPI volumes, not for emptyDir "${mount.name}"`);
+    if (subPath.startsWith("/") || subPath.split("/").includes(".."))
+      return problem(`${where}.subPath ${JSON.stringify(subPath)} must be relative and must not contain ".."`);
     const source = `${volumesFolder}/${mount.name}${subPath === "" ? "" : cleanPath(subPath)}`;
     mounts.push({ source, path: realPath(mount.mountPath), readOnly: !written || mount.readOnly === true });
   }

@@ -14,7 +14,10 @@ export function podProblem(pod: Pod): ConfigProblem | undefined {
   ];
   const found = asked.find(([value]) => value === true);
   if (found === undefined) return undefined;
-  return { reason: "CreateContainerConfigError", message: `spec.${found[1]}: true is not supported: every pod of this cluster has namespaces of its own, and every container a pid namespace` };
+  return {
+    reason: "CreateContainerConfigError",
+    message: `spec.${found[1]}: true is not supported: every pod of this cluster has namespaces of its own, and every container a pid namespace`,
+  };
 }
 
 export interface Identity {
@@ -31,12 +34,15 @@ export function identityOf(pod: Pod, container: Container): Identity {
 export function containerProblem(pod: Pod, container: Container): ConfigProblem | undefined {
   const own = container.securityContext;
   if (own?.privileged === true) {
-    return configError(`containers[${container.name}].securityContext.privileged: true is not supported: no process of a pod gets capabilities in this cluster`);
+    return configError(
+      `containers[${container.name}].securityContext.privileged: true is not supported: no process of a pod gets capabilities in this cluster`,
+    );
   }
   const nonRoot = own?.runAsNonRoot ?? pod.spec.securityContext?.runAsNonRoot;
   const { uid } = identityOf(pod, container);
   const named = own?.runAsUser ?? pod.spec.securityContext?.runAsUser;
-  if (nonRoot === true && named === 0) return configError(`container's runAsUser breaks non-root policy (pod: "${pod.metadata.name}", container: ${container.name})`);
+  if (nonRoot === true && named === 0)
+    return configError(`container's runAsUser breaks non-root policy (pod: "${pod.metadata.name}", container: ${container.name})`);
   // An image map has no users: a pod that insists on not being root gets an unprivileged uid (effectiveIdentity).
   if (uid < 0 || uid > 0xffff_fffe) return configError(`containers[${container.name}].securityContext.runAsUser: ${uid} is not a user id`);
   return undefined;

@@ -38,6 +38,7 @@ export class PodWorker {
   #sandboxReady = false;
   #ended: Promise<void> | undefined;
   #detached = false;
+  #saving: Promise<void> = Promise.resolve();
 
   constructor(context: PodContext, deps: PodDeps) {
     this.context = context;
@@ -84,6 +85,7 @@ export class PodWorker {
   /** The runtime goes away and the pod stays. */
   detach(): void {
     this.#detached = true;
+    for (const runner of this.#runners) runner.detach();
   }
 
   get #object(): string {
@@ -175,7 +177,12 @@ export class PodWorker {
   #warnOfRefusals(): void {
     for (const container of this.context.pod().spec.containers) {
       const names = container.name === sidecarName ? [] : refusedCapabilities(container);
-      if (names.length > 0) this.#deps.event("Warning", "CapabilitiesRefused", `container ${container.name} runs without ${names.join(", ")}: no process of a pod gets capabilities in this cluster`);
+      if (names.length > 0)
+        this.#deps.event(
+          "Warning",
+          "CapabilitiesRefused",
+          `container ${container.name} runs without ${names.join(", ")}: no process of a pod gets capabilities in this cluster`,
+        );
     }
   }
 
@@ -281,7 +288,14 @@ export class PodWorker {
       changed: () => this.#containerChanged(),
       lastWords: (attempt, failed) => this.#lastWords(current(), attempt, failed),
     };
-    const options = { container, role, podName: `${record.name}_${record.namespace}(${record.uid})`, podUid: record.uid, restartPolicy, record: record.containers[container.name] };
+    const options = {
+      container,
+      role,
+      podName: `${record.name}_${record.namespace}(${record.uid})`,
+      podUid: record.uid,
+      restartPolicy,
+      record: record.containers[container.name],
+    };
     const runner: ContainerRunner = new ContainerRunner(options, deps);
     return runner;
   }
@@ -309,6 +323,8 @@ export class PodWorker {
 
   #save(): Promise<void> {
     const { host, paths, record } = this.context;
-    return saveRecord(host.files, paths.own, record);
+    // One after the other: an older state must not replace a newer one.
+    this.#saving = this.#saving.catch(() => {}).then(() => saveRecord(host.files, paths.own, record));
+    return this.#saving;
   }
 }

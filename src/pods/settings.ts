@@ -58,7 +58,11 @@ export function podPaths(settings: PodsSettings, pod: { readonly namespace: stri
   };
 }
 
-export function containerFiles(paths: PodPaths, container: string, attempt: number): { status: string; options: string; log: string; lastWords: string; folder: string } {
+export function containerFiles(
+  paths: PodPaths,
+  container: string,
+  attempt: number,
+): { status: string; options: string; log: string; lastWords: string; folder: string } {
   const folder = `${paths.own}/containers/${container}`;
   return {
     folder,

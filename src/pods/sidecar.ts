@@ -39,7 +39,11 @@ export function sidecarBootstrap({ pod, podIP, socket }: SidecarSpec): unknown {
       metadata: { NAMESPACE: namespace, NAME: pod.metadata.name, LABELS: pod.metadata.labels ?? {}, SERVICE_ACCOUNT: pod.spec.serviceAccountName ?? "default" },
     },
     admin: { address: socketAddress("127.0.0.1", adminPort) },
-    dynamic_resources: { lds_config: ads, cds_config: ads, ads_config: { api_type: "DELTA_GRPC", transport_api_version: "V3", set_node_on_first_message_only: true, grpc_services: [grpc] } },
+    dynamic_resources: {
+      lds_config: ads,
+      cds_config: ads,
+      ads_config: { api_type: "DELTA_GRPC", transport_api_version: "V3", set_node_on_first_message_only: true, grpc_services: [grpc] },
+    },
     static_resources: {
       clusters: [
         pipeCluster("xds-grpc", socket),
@@ -92,7 +96,9 @@ function forwarder({ name, port, path, to }: { name: string; port: number; path:
               "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
               stat_prefix: name,
               route_config: { virtual_hosts: [{ name: "admin", domains: ["*"], routes: [route] }] },
-              http_filters: [{ name: "envoy.filters.http.router", typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } }],
+              http_filters: [
+                { name: "envoy.filters.http.router", typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } },
+              ],
             },
           },
         ],

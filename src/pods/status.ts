@@ -79,17 +79,26 @@ function conditions(view: PodView, phase: Phase, init: readonly ContainerView[],
   const ended = phase === "Succeeded" || phase === "Failed";
   const initialized = init.every(initDone);
   const waitingInit = init.filter((container) => !initDone(container)).map((container) => container.name);
-  const unready = [...apps, ...init.filter((container) => container.role === "restartable")].filter((container) => !container.ready).map((container) => container.name);
+  const unready = [...apps, ...init.filter((container) => container.role === "restartable")]
+    .filter((container) => !container.ready)
+    .map((container) => container.name);
   const gates = (pod.spec.readinessGates ?? []).filter((gate) => before.get(gate.conditionType)?.status !== "True").map((gate) => gate.conditionType);
   const unreadyWords = ended
     ? { reason: phase === "Succeeded" ? "PodCompleted" : "PodFailed" }
     : { reason: "ContainersNotReady", message: `containers with unready status: [${unready.join(" ")}]` };
   const containersReady = !ended && unready.length === 0;
   const ready = containersReady && gates.length === 0 && !view.terminating;
-  const readyWords = containersReady && gates.length > 0 ? { reason: "ReadinessGatesNotReady", message: `corresponding condition of pod readiness gate ${JSON.stringify(gates[0])} is not "True".` } : unreadyWords;
+  const readyWords =
+    containersReady && gates.length > 0
+      ? { reason: "ReadinessGatesNotReady", message: `corresponding condition of pod readiness gate ${JSON.stringify(gates[0])} is not "True".` }
+      : unreadyWords;
   const wanted: { type: string; ok: boolean; words: { reason?: string; message?: string } }[] = [
     { type: "PodReadyToStartContainers", ok: view.sandboxReady, words: {} },
-    { type: "Initialized", ok: initialized, words: { reason: "ContainersNotInitialized", message: `containers with incomplete status: [${waitingInit.join(" ")}]` } },
+    {
+      type: "Initialized",
+      ok: initialized,
+      words: { reason: "ContainersNotInitialized", message: `containers with incomplete status: [${waitingInit.join(" ")}]` },
+    },
     { type: "Ready", ok: ready, words: view.terminating && containersReady ? { reason: "PodTerminating", message: "the pod is being stopped" } : readyWords },
     { type: "ContainersReady", ok: containersReady, words: unreadyWords },
     { type: "PodScheduled", ok: true, words: {} },

@@ -20,7 +20,10 @@ export async function makeEmptyFolder(files: Files, folder: string, owner: Volum
 }
 
 /** `version` is new for every call with other content; the same version again changes nothing. */
-export async function writeVolume(files: Files, write: { folder: string; content: readonly VolumeFile[]; version: string; owner: VolumeOwner | undefined }): Promise<void> {
+export async function writeVolume(
+  files: Files,
+  write: { folder: string; content: readonly VolumeFile[]; version: string; owner: VolumeOwner | undefined },
+): Promise<void> {
   const { folder, content, version, owner } = write;
   await files.makeDirectory(folder, { mode: 0o755 });
   const name = `..${version}`;

@@ -15,7 +15,10 @@ export interface VolumeFile {
   readonly mode: number;
 }
 
-export type VolumeContent = { readonly kind: "files"; readonly files: readonly VolumeFile[] } | { readonly kind: "empty" } | { readonly kind: "problem"; readonly problem: ConfigProblem };
+export type VolumeContent =
+  | { readonly kind: "files"; readonly files: readonly VolumeFile[] }
+  | { readonly kind: "empty" }
+  | { readonly kind: "problem"; readonly problem: ConfigProblem };
 
 export interface VolumeContext {
   readonly pod: Pod;
@@ -108,7 +111,14 @@ function choose({ kind, exists, entries, reference }: Choice): readonly VolumeFi
 }
 
 interface DownwardItems {
-  readonly items?: readonly { path: string; mode?: number; fieldRef?: { fieldPath: string }; resourceFieldRef?: { resource: string; containerName?: string; divisor?: string | number } }[] | undefined;
+  readonly items?:
+    | readonly {
+        path: string;
+        mode?: number;
+        fieldRef?: { fieldPath: string };
+        resourceFieldRef?: { resource: string; containerName?: string; divisor?: string | number };
+      }[]
+    | undefined;
   readonly mode: number;
 }
 
@@ -117,8 +127,14 @@ function fromPod({ items = [], mode }: DownwardItems, { pod, facts }: VolumeCont
   for (const item of items) {
     const resource = item.resourceFieldRef;
     const container = pod.spec.containers.find((each) => each.name === resource?.containerName);
-    const asked = resource === undefined ? undefined : { resource: resource.resource, divisor: resource.divisor === undefined ? undefined : String(resource.divisor) };
-    const value = item.fieldRef !== undefined ? downwardField(pod, facts, item.fieldRef.fieldPath) : container !== undefined && asked !== undefined ? resourceField(container, facts, asked) : undefined;
+    const asked =
+      resource === undefined ? undefined : { resource: resource.resource, divisor: resource.divisor === undefined ? undefined : String(resource.divisor) };
+    const value =
+      item.fieldRef !== undefined
+        ? downwardField(pod, facts, item.fieldRef.fieldPath)
+        : container !== undefined && asked !== undefined
+          ? resourceField(container, facts, asked)
+          : undefined;
     const problem = value === undefined ? `downwardAPI item ${JSON.stringify(item.path)} names a field that is not supported` : pathProblem(item.path);
     if (value === undefined || problem !== undefined) return { reason: "FailedMount", message: problem ?? "" };
     files.push({ path: item.path, content: Buffer.from(value, "utf8"), mode: item.mode ?? mode });

@@ -128,6 +128,8 @@ export function enterCommand(spec: EnterSpec): [string, ...string[]] {
     "--inh-caps=-all",
     "--ambient-caps=-all",
     "--bounding-set=-all",
+    // When whoever asked has gone or its time is over, the command goes too.
+    "--pdeathsig=KILL",
     "--",
     "/usr/bin/env",
     "-i",
