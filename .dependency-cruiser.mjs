@@ -84,6 +84,7 @@ export default {
   options: {
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default", "types"] },
     doNotFollow: { path: "node_modules" },
     exclude: { path: "[.]d[.]ts$|^src/wire/envoy/gen/" },
   },

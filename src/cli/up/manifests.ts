@@ -57,7 +57,7 @@ function withAbsoluteSources(image: ImageEntry, folder: string): ImageEntry {
   return { ...image, mounts: image.mounts.map((mount) => ({ ...mount, source: absolute(folder, mount.source) })) };
 }
 
-function absolute(base: string, path: string): string {
+export function absolute(base: string, path: string): string {
   const parts: string[] = [];
   for (const part of (path.startsWith("/") ? path : `${base}/${path}`).split("/")) {
     if (part === "..") parts.pop();

@@ -2,8 +2,10 @@
 import type { ImageMap, RuntimeConfig } from "#model/config.ts";
 import type { Terminal } from "#cli/context.ts";
 
-/** In the range that Debian leaves to local use and that no distribution hands out; pods of a root cluster run as it. */
-const POD_UID = 64_321;
+/** Above what systemd gives to containers (uids.md there, as of 2026-11): no user, no container has uids from here on. */
+const POD_UID = 1_900_000_000;
+/** When root itself is inside a container that maps few uids. */
+const LOW_POD_UID = 20_000;
 /** 192.168.99.240/28 is for LoadBalancers, .9 for the machine outside, so nodes end at .239. */
 export const MAX_NODES = 229;
 const FIRST_NODE = 11;
@@ -13,6 +15,8 @@ export interface RuntimeConfigOptions {
   readonly stateDir: string;
   readonly nodes: number;
   readonly images: ImageMap;
+  /** /proc/self/uid_map: one line `inside outside count` a range. */
+  readonly uidMap: string;
 }
 
 export function runtimeConfig(terminal: Terminal, options: RuntimeConfigOptions): RuntimeConfig {
@@ -40,6 +44,15 @@ export function runtimeConfig(terminal: Terminal, options: RuntimeConfigOptions)
     node24: terminal.node,
     sourceRoot: terminal.sourceRoot,
     rootless: terminal.uid !== 0,
-    ...(terminal.uid === 0 ? { podUid: POD_UID } : {}),
+    ...(terminal.uid === 0 ? { podUid: choosePodUid(options.uidMap) } : {}),
   };
+}
+
+/** First of the uids that pods of a root cluster run as; each pod takes some of the next. */
+function choosePodUid(uidMap: string): number {
+  const ranges = uidMap
+    .trim()
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  return ranges.some(([first = 0, , count = 0]) => first <= POD_UID && POD_UID < first + count) ? POD_UID : LOW_POD_UID;
 }

@@ -65,7 +65,8 @@ export class Session {
   static async begin(host: Host, terminal: Terminal, options: SessionOptions, began: () => void): Promise<Session> {
     const { stateDir } = options;
     const aborted = new AbortController();
-    const config = runtimeConfig(terminal, options);
+    const uidMap = await host.files.readText("/proc/self/uid_map").catch(() => "");
+    const config = runtimeConfig(terminal, { ...options, uidMap });
     const { promise: networkIsUp, resolve: networkUp, reject: networkFailed } = Promise.withResolvers<void>();
     networkIsUp.catch(() => undefined);
     let process: ClusterProcess | undefined;

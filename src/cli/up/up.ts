@@ -1,4 +1,5 @@
 /** `weft up`: makes the cluster, says what happens with times, applies what was asked for, and stays until it is told to end. */
+import type { Clock } from "#host/clock.ts";
 import type { FromInner } from "#model/supervisor-link.ts";
 import { CliError, type CliContext } from "#cli/context.ts";
 import { Progress } from "#cli/progress.ts";
@@ -6,7 +7,7 @@ import { openStateFolder, stateFolder } from "#cli/state.ts";
 import { VERSION } from "#cli/version.ts";
 import { detach } from "./detach.ts";
 import { findEntryPath } from "./entry-path.ts";
-import { applyManifests, loadManifests } from "./manifests.ts";
+import { absolute, applyManifests, loadManifests } from "./manifests.ts";
 import { requirePrograms } from "./preflight.ts";
 import { MAX_NODES } from "./runtime-config.ts";
 import { refuseSecond, Session } from "./session.ts";
@@ -25,6 +26,7 @@ export interface UpOptions {
   readonly programs: string | undefined;
 }
 
+const TELL_AGAIN_MS = 10_000;
 const API_TIMEOUT_MS = 60_000;
 const NODES_TIMEOUT_MS = 60_000;
 const PODS_TIMEOUT_MS = 180_000;
@@ -42,10 +44,9 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
 
   const progress = new Progress(host.clock, terminal);
   terminal.out(`weft ${VERSION}  cluster "${options.name}"  as ${terminal.uid === 0 ? "root" : "an ordinary user"} (no eBPF: services by nftables)\n`);
-  const onExited = (message: FromInner & { kind: "exited" }): void => {
-    if (!stopping.asked) progress.say(message.program, `ended (${message.status}), starting it again; its log: ${message.log}`);
-  };
   const stopping = { asked: false };
+  const tell = restartTeller(progress, host.clock);
+  const onExited = (message: FromInner & { kind: "exited" }): void => (stopping.asked ? undefined : tell(message));
   const session = await beginSession(context, {
     ...options,
     stateDir,
@@ -77,6 +78,20 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   return 0;
 }
 
+/** One line for the first end of a program, then at most one in ten seconds: one that cannot start would fill the screen. */
+function restartTeller(progress: Progress, clock: Clock): (message: FromInner & { kind: "exited" }) => void {
+  const ends = new Map<string, { count: number; toldAt: number }>();
+  return ({ program, status, log }) => {
+    const known = ends.get(program);
+    const entry = known ?? { count: 0, toldAt: clock.monotonic() };
+    ends.set(program, entry);
+    entry.count += 1;
+    if (known !== undefined && clock.monotonic() - entry.toldAt < TELL_AGAIN_MS) return;
+    entry.toldAt = clock.monotonic();
+    progress.say(program, `ended (${status})${entry.count > 1 ? `, ${entry.count} times now` : ""}, starting it again; its log: ${log}`);
+  };
+}
+
 function made(uid: number): string {
   return uid === 0 ? "net, pid, mount, ipc" : "user, net, pid, mount, ipc";
 }
@@ -86,7 +101,7 @@ function beginSession(
   options: UpOptions & Pick<Parameters<typeof Session.begin>[2], "stateDir" | "images" | "onExited"> & { readonly began: () => void },
 ): Promise<Session> {
   const { host, terminal } = context;
-  const programs = options.programs ?? `${terminal.sourceRoot}/src/bin`;
+  const programs = absolute(terminal.cwd, options.programs ?? `${terminal.sourceRoot}/src/bin`);
   return Session.begin(host, terminal, { ...options, programs }, options.began).catch((error: unknown) => {
     if (error instanceof CliError && error.message === "already running") {
       throw new CliError(`cluster "${options.name}" is being started or ended by another weft; try again in a moment`, 1);
