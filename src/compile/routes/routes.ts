@@ -5,7 +5,7 @@
  */
 import { hostLinkName, hostMac, podMac, tunnelMac } from "#compile/node/naming.ts";
 import { POD_GATEWAY, VXLAN_DEVICE, VXLAN_OVERHEAD_BYTES, VXLAN_PORT, type LocalPod, type NodeSettings } from "#compile/node/settings.ts";
-import { formatCidr, formatIp, parseCidr, parseIp } from "#lib/ip.ts";
+import { formatCidr, formatIp, nthAddress, parseCidr, parseIp } from "#lib/ip.ts";
 import type { Node } from "#model/core.ts";
 import type { NetworkPlan, NodePlan, PlannedNeighbour, PlannedRoute, PlanProblem, PodWiring } from "#model/plan/node-plan.ts";
 import type { Provenance } from "#model/provenance.ts";
@@ -17,7 +17,7 @@ export type NodeRoutes = Pick<NodePlan, "vxlan" | "addresses" | "routes" | "neig
 export interface NodePlace {
   readonly name: string;
   readonly address: string;
-  /** First address of its range: its own in the pod network. */
+  /** First host address of its range: its own in the pod network. */
   readonly gateway: string;
   readonly podCIDR: string;
 }
@@ -26,7 +26,7 @@ export function placeOf(node: Node): NodePlace | undefined {
   const address = node.status?.addresses?.find(({ type, address: each }) => type === "InternalIP" && parseIp(each)?.family === 4)?.address;
   const range = node.spec?.podCIDR === undefined ? undefined : parseCidr(node.spec.podCIDR);
   if (address === undefined || range === undefined || range.ip.family !== 4) return undefined;
-  return { name: node.metadata.name, address, gateway: formatIp(range.ip), podCIDR: formatCidr(range) };
+  return { name: node.metadata.name, address, gateway: formatIp(nthAddress(range, 1) ?? range.ip), podCIDR: formatCidr(range) };
 }
 
 export function compileRoutes(world: WorldReader, name: string, settings: NodeSettings): NodeRoutes {

@@ -15,6 +15,24 @@ export function parseTables(text: string): Table[] {
   return tables;
 }
 
+/** One rule as `add rule` has it. */
+export function parseRuleText(text: string): Rule {
+  return parseRule(new Tokens(text));
+}
+
+/** "{ a, b }" as `add element` and `delete element` have it; deleted elements of a map come without their value. */
+export function parseElementList(text: string, data: NamedMap["data"] | undefined): (SetElement | MapElement)[] {
+  const tokens = new Tokens(text);
+  const elements: (SetElement | MapElement)[] = [];
+  tokens.expect("{");
+  do {
+    const element = parseSetElement(tokens);
+    elements.push(data !== undefined && tokens.take(":") ? { ...element, value: data === "verdict" ? parseVerdict(tokens) : parseKey(tokens) } : element);
+  } while (tokens.take(","));
+  tokens.expect("}");
+  return elements;
+}
+
 function parseTable(tokens: Tokens): Table {
   tokens.expect("table");
   const family = tokens.oneOf(["ip", "ip6", "inet"] as const, "a family");

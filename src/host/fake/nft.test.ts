@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { test } from "node:test";
-import { diffTable } from "./diff.ts";
-import { parseTables } from "./parse.ts";
+import { FakeNft } from "./nft.ts";
+import { diffTable } from "#wire/nft/diff.ts";
+import { parseTables } from "#wire/nft/parse.ts";
 import type { Chain, NamedMap, Table } from "#lib/nft-ruleset.ts";
 import { inSet, is, isNot, notInSet } from "#lib/nft-ruleset.ts";
-import { NftSyntaxError } from "./tokens.ts";
-import { writeReplacement, writeTable } from "./write.ts";
+import { NftSyntaxError } from "#wire/nft/tokens.ts";
+import { writeReplacement, writeTable } from "#wire/nft/write.ts";
 
 const services: NamedMap = {
   name: "services",
@@ -139,6 +140,31 @@ const HISTORY: Table[] = [
   },
   everything,
 ];
+
+test("the fake takes every step too, and ends where a fresh start ends", async () => {
+  const stepwise = new FakeNft();
+  const fresh = new FakeNft();
+  let before: Table | undefined;
+  for (const after of HISTORY) {
+    if (before !== undefined && before.name !== after.name) await stepwise.apply(diffTable(before, undefined));
+    await stepwise.apply(diffTable(before?.name === after.name ? before : undefined, after));
+    before = after;
+  }
+  await fresh.apply(writeReplacement(everything));
+  // Elements and chains stand in the order they were added.
+  const lines = (text: string) => text.split("\n").sort();
+  assert.deepEqual(lines(await stepwise.list()), lines(await fresh.list()));
+});
+
+test("the fake refuses what the kernel refuses", async () => {
+  const nft = new FakeNft();
+  await assert.rejects(nft.apply("delete table ip nothing\n"), /there is no such table/);
+  await assert.rejects(nft.apply(writeTable({ ...everything, chains: everything.chains.filter(({ name }) => name !== "n3") })), /there is no chain n3/);
+  await assert.rejects(
+    nft.apply(writeTable({ ...everything, maps: [services, { ...endpoints, elements: [...endpoints.elements, ...endpoints.elements] }] })),
+    /exists twice/,
+  );
+});
 
 const canUnshare = spawnSync("unshare", ["-Urn", "nft", "list", "ruleset"]).status === 0;
 test("the kernel takes every step of a history and ends where a fresh start ends", { skip: canUnshare ? false : "needs unshare and nft" }, () => {

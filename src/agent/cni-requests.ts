@@ -1,0 +1,160 @@
+/**
+ * What container runtimes ask of this node, one request at a time for each container. ADD answers when the pod's part of
+ * the plan, its policies and its interception are in the kernel: nothing of the pod can run before.
+ */
+import type { Host } from "#host/host.ts";
+import type { LocalPod } from "#compile/node/settings.ts";
+import { POD_GATEWAY } from "#compile/node/settings.ts";
+import type { Pod } from "#model/core.ts";
+import type { NodePlan } from "#model/plan/node-plan.ts";
+import { CNI_ERRORS, CniError, type CniReply, type CniRequest, type CniResult } from "#wire/cni/cni.ts";
+import type { PodRecord, PodRecords } from "./pod-records.ts";
+
+export interface CniOptions {
+  readonly host: Pick<Host, "clock" | "netns">;
+  readonly records: PodRecords;
+  /** undefined until the node has a range. */
+  readonly podCIDR: () => string | undefined;
+  readonly findPod: (key: string) => Pod | undefined;
+  readonly wire: (pod: LocalPod) => void;
+  readonly unwire: (uid: string) => void;
+  readonly applied: () => Promise<NodePlan>;
+  /** Why a pod could not be wired. */
+  readonly failureOf: (uid: string) => unknown;
+  /** Before ADD answers, for pods with a proxy: its socket. */
+  readonly serveProxy: (pod: Pod) => Promise<void>;
+  readonly forgetProxy: (uid: string) => Promise<void>;
+  readonly dnsAddress: string;
+  readonly clusterDomain: string;
+}
+
+/** The pod may have been bound a moment ago: its object is on its way to us. */
+const POD_WITHIN_MS = 10_000;
+const LOOK_EVERY_MS = 10;
+
+export class CniRequests {
+  readonly #options: CniOptions;
+  readonly #running = new Map<string, Promise<unknown>>();
+
+  constructor(options: CniOptions) {
+    this.#options = options;
+  }
+
+  async handle(request: CniRequest): Promise<CniReply> {
+    const before = this.#running.get(request.containerId) ?? Promise.resolve();
+    const work = before.catch(() => {}).then(() => this.#dispatch(request));
+    this.#running.set(request.containerId, work);
+    try {
+      return (await work) ?? {};
+    } catch (error) {
+      const known = error instanceof CniError ? error : new CniError(CNI_ERRORS.agent, error instanceof Error ? error.message : String(error));
+      return { error: { code: known.code, message: known.message, details: known.details } };
+    } finally {
+      if (this.#running.get(request.containerId) === work) this.#running.delete(request.containerId);
+    }
+  }
+
+  async #dispatch(request: CniRequest): Promise<CniReply | undefined> {
+    switch (request.command) {
+      case "ADD":
+        return { result: await this.#add(request) };
+      case "DEL":
+        return this.#remove(request.containerId);
+      case "CHECK":
+        return this.#check(request);
+      case "STATUS":
+        if (this.#options.podCIDR() === undefined) throw new CniError(CNI_ERRORS.notAvailable, "the node has no range for pods yet (Node spec.podCIDR)");
+        return undefined;
+      case "GC":
+        for (const { containerId } of this.#options.records.all()) if (!request.validContainerIds.includes(containerId)) await this.#remove(containerId);
+        return undefined;
+      case "VERSION":
+        return undefined;
+    }
+  }
+
+  async #add(request: CniRequest): Promise<CniResult> {
+    const { host, records, wire, applied, failureOf, serveProxy } = this.#options;
+    if (request.interface !== "eth0")
+      throw new CniError(CNI_ERRORS.unsupportedField, `CNI_IFNAME: value "${request.interface}" is not supported; a pod's link is eth0`);
+    if (!(await host.netns.exists(request.netns)))
+      throw new CniError(CNI_ERRORS.unknownContainer, `CNI_NETNS: there is no network namespace at ${request.netns}`);
+    const podCIDR = this.#options.podCIDR();
+    if (podCIDR === undefined) throw new CniError(CNI_ERRORS.tryLater, "the node has no range for pods yet (Node spec.podCIDR)");
+    const pod = await this.#pod(request);
+    const record = await records.add(
+      {
+        containerId: request.containerId,
+        uid: pod.metadata.uid ?? request.containerId,
+        namespace: pod.metadata.namespace ?? "",
+        name: pod.metadata.name,
+        netns: request.netns,
+      },
+      podCIDR,
+    );
+    wire(localPod(record));
+    const plan = await applied();
+    const failure = failureOf(record.uid);
+    const wiring = plan.pods.find(({ uid }) => uid === record.uid);
+    if (failure !== undefined || wiring === undefined) {
+      throw new CniError(CNI_ERRORS.agent, `Pod ${record.namespace}/${record.name}: could not be wired`, failure instanceof Error ? failure.message : "");
+    }
+    await serveProxy(pod);
+    return {
+      cniVersion: request.cniVersion,
+      interfaces: [
+        { name: wiring.hostLink, mac: wiring.hostMac, mtu: wiring.mtu },
+        { name: "eth0", mac: wiring.podMac, mtu: wiring.mtu, sandbox: record.netns },
+      ],
+      ips: [{ address: `${record.ip}/32`, gateway: POD_GATEWAY, interface: 1 }],
+      routes: [{ dst: "0.0.0.0/0", gw: POD_GATEWAY }],
+      dns: this.#dns(record.namespace),
+    };
+  }
+
+  #dns(namespace: string): CniResult["dns"] {
+    const { clusterDomain: domain, dnsAddress } = this.#options;
+    return { nameservers: [dnsAddress], domain, search: [`${namespace}.svc.${domain}`, `svc.${domain}`, domain], options: ["ndots:5"] };
+  }
+
+  async #pod(request: CniRequest): Promise<Pod> {
+    const { K8S_POD_NAMESPACE: namespace, K8S_POD_NAME: name, K8S_POD_UID: uid } = request.args;
+    if (namespace === undefined || name === undefined) throw new CniError(CNI_ERRORS.invalidEnvironment, "CNI_ARGS needs K8S_POD_NAMESPACE and K8S_POD_NAME");
+    const { clock } = this.#options.host;
+    const until = clock.monotonic() + POD_WITHIN_MS;
+    for (;;) {
+      const pod = this.#options.findPod(`${namespace}/${name}`);
+      if (pod !== undefined && (uid === undefined || pod.metadata.uid === uid)) return pod;
+      if (clock.monotonic() > until)
+        throw new CniError(
+          CNI_ERRORS.tryLater,
+          `Pod ${namespace}/${name}${uid === undefined ? "" : ` (uid ${uid})`} is not known to this node yet; is the API server reachable?`,
+        );
+      await clock.sleep(LOOK_EVERY_MS);
+    }
+  }
+
+  async #remove(containerId: string): Promise<undefined> {
+    const record = this.#options.records.get(containerId);
+    if (record === undefined) return undefined;
+    this.#options.unwire(record.uid);
+    await this.#options.forgetProxy(record.uid);
+    // The address is free when its routes and rules are gone, not before.
+    await this.#options.applied();
+    await this.#options.records.remove(containerId);
+    return undefined;
+  }
+
+  async #check(request: CniRequest): Promise<undefined> {
+    const record = this.#options.records.get(request.containerId);
+    if (record === undefined) throw new CniError(CNI_ERRORS.unknownContainer, `container ${request.containerId} was never added on this node`);
+    await this.#options.applied();
+    const failure = this.#options.failureOf(record.uid);
+    if (failure !== undefined) throw new CniError(CNI_ERRORS.agent, `Pod ${record.namespace}/${record.name} is not wired`, String(failure));
+    return undefined;
+  }
+}
+
+export function localPod({ uid, namespace, name, ip, netns }: PodRecord): LocalPod {
+  return { uid, namespace, name, ip, netns };
+}

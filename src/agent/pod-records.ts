@@ -1,0 +1,96 @@
+/**
+ * Which pod has which address on this node. The file lives on the cluster's tmpfs, beside the namespaces it speaks of: a
+ * record whose namespace is gone is of a pod that is gone, however it went, so no address can leak.
+ */
+import type { Host } from "#host/host.ts";
+import { cidr, formatIp, lastAddress, nthAddress } from "#lib/ip.ts";
+
+export interface PodRecord {
+  readonly containerId: string;
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly netns: string;
+  readonly ip: string;
+}
+
+/** The network's address and the node's own. */
+const RESERVED = 2;
+
+export class PodRecords {
+  readonly #host: Pick<Host, "files" | "netns">;
+  readonly #path: string;
+  readonly #records = new Map<string, PodRecord>();
+  /** Where the last search ended: addresses that were just freed are used last, while others may still know them. */
+  #next = RESERVED;
+  #saving: Promise<void> = Promise.resolve();
+
+  constructor(host: Pick<Host, "files" | "netns">, path: string) {
+    this.#host = host;
+    this.#path = path;
+  }
+
+  /** Reads what an earlier agent left; forgets pods whose namespaces are gone. */
+  async load(): Promise<readonly PodRecord[]> {
+    if ((await this.#host.files.stat(this.#path)) === undefined) return [];
+    for (const record of JSON.parse(await this.#host.files.readText(this.#path)) as PodRecord[]) {
+      if (await this.#host.netns.exists(record.netns)) this.#records.set(record.containerId, record);
+    }
+    return this.all();
+  }
+
+  all(): readonly PodRecord[] {
+    return [...this.#records.values()];
+  }
+
+  get(containerId: string): PodRecord | undefined {
+    return this.#records.get(containerId);
+  }
+
+  /** Takes an address for the pod, or gives the one it has. */
+  async add(pod: Omit<PodRecord, "ip">, podCIDR: string): Promise<PodRecord> {
+    const known = this.#records.get(pod.containerId);
+    const ip = known?.ip ?? (await this.#freeAddress(podCIDR));
+    const record = { ...pod, ip };
+    this.#records.set(pod.containerId, record);
+    await this.#save();
+    return record;
+  }
+
+  async remove(containerId: string): Promise<void> {
+    if (this.#records.delete(containerId)) await this.#save();
+  }
+
+  async #freeAddress(podCIDR: string): Promise<string> {
+    return this.#search(podCIDR) ?? (await this.#reclaim(podCIDR)) ?? fail(podCIDR);
+  }
+
+  #search(podCIDR: string): string | undefined {
+    const range = cidr(podCIDR);
+    const taken = new Set(this.all().map(({ ip }) => ip));
+    const last = Number(lastAddress(range).value - range.ip.value);
+    for (let tried = RESERVED; tried < last; tried += 1) {
+      const index = this.#next >= last ? RESERVED : this.#next;
+      this.#next = index + 1;
+      const address = nthAddress(range, index);
+      const text = address === undefined ? "" : formatIp(address);
+      if (text !== "" && !taken.has(text)) return text;
+    }
+    return undefined;
+  }
+
+  async #reclaim(podCIDR: string): Promise<string | undefined> {
+    for (const record of this.all()) if (!(await this.#host.netns.exists(record.netns))) this.#records.delete(record.containerId);
+    return this.#search(podCIDR);
+  }
+
+  /** One write after the other, each with the newest state. */
+  #save(): Promise<void> {
+    this.#saving = this.#saving.catch(() => {}).then(() => this.#host.files.writeAtomic(this.#path, `${JSON.stringify(this.all(), undefined, 1)}\n`));
+    return this.#saving;
+  }
+}
+
+function fail(podCIDR: string): never {
+  throw new Error(`no free address in the node's range ${podCIDR}; delete pods or give the node a larger range`);
+}
