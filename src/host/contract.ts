@@ -9,3 +9,5 @@ export function hostContract(make: () => Promise<Subject>): void {
   netTlsContract(make);
   processesContract(make);
 }
+
+export { kernelContract } from "./contract/kernel.ts";

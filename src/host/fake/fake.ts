@@ -6,6 +6,7 @@ import type { Host } from "#host/host.ts";
 import { FakeFiles } from "./files.ts";
 import { fakeHttp } from "./http.ts";
 import { fakeNet } from "./net.ts";
+import { fakeNetlink, fakeNetns } from "./netlink.ts";
 import { FakeMachine, fakeProcesses } from "./processes.ts";
 import { fakeRpc } from "./rpc.ts";
 import { fakeStorage } from "./storage.ts";
@@ -24,15 +25,18 @@ export interface FakeHostOptions {
 export function fakeHost(world: FakeWorld, options: FakeHostOptions): Host {
   const { clock } = world;
   const random = world.random(options.name);
+  const netns = options.netns ?? options.name;
   const files = options.files ?? new FakeFiles(clock);
   const parts = {
     clock,
     random,
     files,
-    net: fakeNet({ world, netns: options.netns ?? options.name, random, files }),
+    net: fakeNet({ world, netns, random, files }),
     http: fakeHttp(clock, world.http),
     rpc: fakeRpc(clock, world.rpc),
     storage: fakeStorage(options.disk),
+    netlink: fakeNetlink(world.kernel, world.network, netns),
+    netns: fakeNetns(world.kernel, world.network, netns),
     processes: fakeProcesses(world, options.machine ?? new FakeMachine(), files),
   };
   return parts as unknown as Host;

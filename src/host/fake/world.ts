@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import type { Clock, Timer } from "#host/clock.ts";
 import { FakeHttpNetwork } from "./http.ts";
+import { FakeKernel } from "./kernel.ts";
 import { FakeNetwork } from "./network.ts";
 import { FakeRpcNetwork } from "./rpc.ts";
 import { seededRandom } from "./random.ts";
@@ -42,6 +43,7 @@ export class FakeWorld {
   readonly network: FakeNetwork;
   readonly http = new FakeHttpNetwork();
   readonly rpc = new FakeRpcNetwork();
+  readonly kernel = new FakeKernel();
   readonly trace: TraceEntry[] = [];
   readonly clock: Clock;
   #elapsedMs = 0;

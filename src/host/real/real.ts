@@ -4,6 +4,7 @@ import { realClock } from "./clock.ts";
 import { realFiles } from "./files.ts";
 import { realHttp } from "./http.ts";
 import { realNet } from "./net.ts";
+import { realNetlink } from "./netlink.ts";
 import { realNetns } from "./netns.ts";
 import { realProcesses } from "./processes.ts";
 import { realRandom } from "./random.ts";
@@ -19,6 +20,7 @@ export function realHost(): Host {
     http: realHttp(),
     rpc: realRpc(),
     storage: realStorage(),
+    netlink: realNetlink(),
     netns: realNetns(),
     processes: realProcesses(),
   };
