@@ -80,7 +80,17 @@ const SIMPLE: Readonly<Record<string, Operator>> = {
 };
 
 /** Known operators that this proxy never has a value for. */
-const ALWAYS_ABSENT = new Set(["DYNAMIC_METADATA", "FILTER_STATE", "UPSTREAM_METADATA", "CLUSTER_METADATA", "TRAILER", "HOSTNAME", "ENVIRONMENT", "METADATA", "CONNECTION_ID"]);
+const ALWAYS_ABSENT = new Set([
+  "DYNAMIC_METADATA",
+  "FILTER_STATE",
+  "UPSTREAM_METADATA",
+  "CLUSTER_METADATA",
+  "TRAILER",
+  "HOSTNAME",
+  "ENVIRONMENT",
+  "METADATA",
+  "CONNECTION_ID",
+]);
 
 function operator(name: string, argument: string | undefined, path: string): Operator {
   if (name === "REQ" || name === "RESP") {
@@ -134,11 +144,11 @@ function parse(format: string, path: string): Part[] {
 
 const cut = (value: string, maxLength: number): string => (maxLength > 0 && value.length > maxLength ? value.slice(0, maxLength) : value);
 
-export function compileTextFormat(format: string, path: string): Formatter {
+export function compileTextFormat(format: string, path: string, absent = "-"): Formatter {
   const parts = parse(format, path);
   return (record) => {
     let out = "";
-    for (const part of parts) out += part.value === undefined ? part.text : cut(String(part.value(record) ?? "-"), part.maxLength);
+    for (const part of parts) out += part.value === undefined ? part.text : cut(String(part.value(record) ?? absent), part.maxLength);
     return out;
   };
 }

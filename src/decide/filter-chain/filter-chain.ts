@@ -87,7 +87,8 @@ function ranges(configured: FilterChainMatch["prefixRanges"], path: string, of: 
 function serverNames(names: readonly string[], path: string): Fit {
   if (names.length === 0) return anything;
   for (const [i, name] of names.entries()) {
-    if (name.includes("*") && !name.startsWith("*.")) throw new ConfigProblem(`${path}.server_names[${i}]`, `"${name}": a wildcard may only be the first label, as in *.example.org`);
+    if (name.includes("*") && !name.startsWith("*."))
+      throw new ConfigProblem(`${path}.server_names[${i}]`, `"${name}": a wildcard may only be the first label, as in *.example.org`);
   }
   return ({ serverName }) => {
     if (serverName === undefined) return -1;

@@ -19,7 +19,8 @@ export function compilePrincipal(principal: Principal, path: string): AccessTest
       const name = id.value.principalName;
       if (name === undefined) return ({ peer }) => peer !== undefined;
       const test = compileString(name, `${path}.authenticated.principal_name`);
-      return ({ peer }) => peer !== undefined && (peer.uris.length + peer.dnsNames.length === 0 ? test(peer.subject) : peer.uris.some(test) || peer.dnsNames.some(test));
+      return ({ peer }) =>
+        peer !== undefined && (peer.uris.length + peer.dnsNames.length === 0 ? test(peer.subject) : peer.uris.some(test) || peer.dnsNames.some(test));
     }
     case "sourceIp":
     case "directRemoteIp": {

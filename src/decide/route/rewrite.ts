@@ -1,5 +1,10 @@
 /** How a route changes path and host before the request goes on (RouteAction), and where a RedirectAction points. */
-import { type RedirectAction, RedirectAction_RedirectResponseCode, type Route, type RouteAction } from "#wire/envoy/gen/envoy/config/route/v3/route_components_pb.ts";
+import {
+  type RedirectAction,
+  RedirectAction_RedirectResponseCode,
+  type Route,
+  type RouteAction,
+} from "#wire/envoy/gen/envoy/config/route/v3/route_components_pb.ts";
 import { ConfigProblem, NOT_SUPPORTED } from "#decide/config-problem.ts";
 import { compileHeaderReader } from "#decide/match/header-match.ts";
 import { compileSubstitution } from "#decide/match/regex.ts";
@@ -34,7 +39,8 @@ function regexRewrite(regex: string, substitution: string, path: string): Rewrit
 export function compilePathRewrite(route: Route, action: RouteAction, path: string): Rewrite | undefined {
   if (action.pathRewritePolicy !== undefined) throw new ConfigProblem(`${path}.path_rewrite_policy`, NOT_SUPPORTED);
   if (action.prefixRewrite !== "") return prefixRewrite(route, action.prefixRewrite);
-  if (action.regexRewrite !== undefined) return regexRewrite(action.regexRewrite.pattern?.regex ?? "", action.regexRewrite.substitution, `${path}.regex_rewrite`);
+  if (action.regexRewrite !== undefined)
+    return regexRewrite(action.regexRewrite.pattern?.regex ?? "", action.regexRewrite.substitution, `${path}.regex_rewrite`);
   return undefined;
 }
 

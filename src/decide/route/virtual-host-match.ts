@@ -18,7 +18,8 @@ export function compileVirtualHosts(config: RouteConfiguration, path: string): H
   for (const [index, host] of config.virtualHosts.entries()) {
     if (host.domains.length === 0) throw new ConfigProblem(`${path}.virtual_hosts[${index}].domains`, "is empty; give at least one domain, or *");
     for (const domain of host.domains.map((d) => d.toLowerCase())) {
-      const taken = () => new ConfigProblem(`${path}.virtual_hosts[${index}].domains`, `"${domain}" is already taken by another virtual host; only one may have it`);
+      const taken = () =>
+        new ConfigProblem(`${path}.virtual_hosts[${index}].domains`, `"${domain}" is already taken by another virtual host; only one may have it`);
       if (domain === "*") {
         if (fallback >= 0) throw taken();
         fallback = index;

@@ -11,7 +11,8 @@ export const SUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.config.bootstrap.v3.Bootstrap.DynamicResources": "lds_config cds_config ads_config",
   "envoy.config.bootstrap.v3.Admin": "access_log access_log_path profile_path address ignore_global_conn_limit",
   "envoy.config.bootstrap.v3.ClusterManager": "upstream_bind_config local_cluster_name",
-  "envoy.config.core.v3.ApiConfigSource": "api_type transport_api_version grpc_services set_node_on_first_message_only refresh_delay request_timeout rate_limit_settings",
+  "envoy.config.core.v3.ApiConfigSource":
+    "api_type transport_api_version grpc_services set_node_on_first_message_only refresh_delay request_timeout rate_limit_settings",
   "envoy.config.core.v3.GrpcService": "envoy_grpc timeout initial_metadata",
   "envoy.config.core.v3.ConfigSource": "ads api_config_source initial_fetch_timeout resource_api_version",
   "envoy.config.listener.v3.Listener":
@@ -26,7 +27,8 @@ export const SUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": "name typed_config is_optional",
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig": "upgrade_type enabled",
   "envoy.extensions.filters.network.http_connection_manager.v3.Rds": "config_source route_config_name",
-  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy": "stat_prefix cluster weighted_clusters idle_timeout access_log access_log_options max_connect_attempts",
+  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":
+    "stat_prefix cluster weighted_clusters idle_timeout access_log access_log_options max_connect_attempts",
   "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight": "name weight",
   "envoy.extensions.filters.network.rbac.v3.RBAC": "rules shadow_rules shadow_rules_stat_prefix stat_prefix enforcement_type",
   "envoy.extensions.filters.http.rbac.v3.RBAC": "rules rules_stat_prefix shadow_rules shadow_rules_stat_prefix",
@@ -51,13 +53,15 @@ export const SUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.config.route.v3.WeightedCluster": "clusters total_weight runtime_key_prefix",
   "envoy.config.route.v3.WeightedCluster.ClusterWeight":
     "name weight request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove host_rewrite_literal",
-  "envoy.config.route.v3.RetryPolicy": "retry_on num_retries per_try_timeout retriable_status_codes retry_back_off retry_host_predicate host_selection_retry_max_attempts",
+  "envoy.config.route.v3.RetryPolicy":
+    "retry_on num_retries per_try_timeout retriable_status_codes retry_back_off retry_host_predicate host_selection_retry_max_attempts",
   "envoy.config.cluster.v3.Cluster":
     "name alt_stat_name type eds_cluster_config connect_timeout per_connection_buffer_limit_bytes lb_policy load_assignment max_requests_per_connection circuit_breakers common_http_protocol_options http_protocol_options typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate respect_dns_ttl dns_lookup_family upstream_bind_config least_request_lb_config round_robin_lb_config original_dst_lb_config common_lb_config transport_socket transport_socket_matches metadata upstream_connection_options close_connections_on_host_health_failure ignore_health_on_host_removal wait_for_warm_on_init cleanup_interval protocol_selection",
   "envoy.config.cluster.v3.Cluster.LeastRequestLbConfig": "choice_count",
   "envoy.config.cluster.v3.Cluster.RoundRobinLbConfig": "",
   "envoy.config.cluster.v3.Cluster.OriginalDstLbConfig": "upstream_port_override",
-  "envoy.config.cluster.v3.Cluster.CommonLbConfig": "healthy_panic_threshold locality_weighted_lb_config update_merge_window close_connections_on_host_set_change zone_aware_lb_config ignore_new_hosts_until_first_hc",
+  "envoy.config.cluster.v3.Cluster.CommonLbConfig":
+    "healthy_panic_threshold locality_weighted_lb_config update_merge_window close_connections_on_host_set_change zone_aware_lb_config ignore_new_hosts_until_first_hc",
   "envoy.config.cluster.v3.Cluster.EdsClusterConfig": "eds_config service_name",
   "envoy.config.cluster.v3.CircuitBreakers": "thresholds",
   "envoy.config.cluster.v3.CircuitBreakers.Thresholds": "priority max_connections max_pending_requests max_requests max_retries track_remaining",
@@ -67,16 +71,20 @@ export const SUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.config.endpoint.v3.LocalityLbEndpoints": "locality lb_endpoints load_balancing_weight priority metadata",
   "envoy.config.endpoint.v3.LbEndpoint": "endpoint health_status metadata load_balancing_weight",
   "envoy.config.endpoint.v3.Endpoint": "address hostname health_check_config",
-  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": "common_http_protocol_options explicit_http_config use_downstream_protocol_config upstream_http_protocol_options",
-  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig": "http_protocol_options",
+  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions":
+    "common_http_protocol_options explicit_http_config use_downstream_protocol_config upstream_http_protocol_options",
+  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig": "http_protocol_options http2_protocol_options",
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig": "http_protocol_options http2_protocol_options",
   "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext": "common_tls_context sni allow_renegotiation max_session_keys",
-  "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext": "common_tls_context require_client_certificate disable_stateless_session_resumption disable_stateful_session_resumption session_timeout ocsp_staple_policy",
+  "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext":
+    "common_tls_context require_client_certificate disable_stateless_session_resumption disable_stateful_session_resumption session_timeout ocsp_staple_policy",
   "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext":
     "tls_params tls_certificates tls_certificate_sds_secret_configs validation_context validation_context_sds_secret_config combined_validation_context alpn_protocols",
   "envoy.extensions.transport_sockets.tls.v3.TlsParameters": "tls_minimum_protocol_version tls_maximum_protocol_version cipher_suites ecdh_curves",
-  "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext": "default_validation_context validation_context_sds_secret_config",
-  "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext": "trusted_ca match_typed_subject_alt_names match_subject_alt_names trust_chain_verification",
+  "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext":
+    "default_validation_context validation_context_sds_secret_config",
+  "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext":
+    "trusted_ca match_typed_subject_alt_names match_subject_alt_names trust_chain_verification",
   "envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher": "san_type matcher",
   "envoy.extensions.transport_sockets.tls.v3.TlsCertificate": "certificate_chain private_key",
   "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig": "name sds_config",

@@ -143,14 +143,19 @@ export class Stats {
     const lines: string[] = [];
     for (const stat of this.#all.values()) {
       if (filter !== undefined && !filter.test(stat.flatName)) continue;
-      lines.push(stat instanceof Counter ? `${stat.flatName}: ${stat.value}` : `${stat.flatName}: ${stat.count === 0 ? "No recorded values" : `count ${stat.count}, sum ${stat.sum}`}`);
+      lines.push(
+        stat instanceof Counter
+          ? `${stat.flatName}: ${stat.value}`
+          : `${stat.flatName}: ${stat.count === 0 ? "No recorded values" : `count ${stat.count}, sum ${stat.sum}`}`,
+      );
     }
     return lines.sort().join("\n") + "\n";
   }
 
   json(filter?: RegExp): string {
     const stats: { name: string; value: number }[] = [];
-    for (const stat of this.#all.values()) if (stat instanceof Counter && (filter === undefined || filter.test(stat.flatName))) stats.push({ name: stat.flatName, value: stat.value });
+    for (const stat of this.#all.values())
+      if (stat instanceof Counter && (filter === undefined || filter.test(stat.flatName))) stats.push({ name: stat.flatName, value: stat.value });
     return JSON.stringify({ stats });
   }
 

@@ -223,7 +223,8 @@ export class Http1ClientConnection implements ClientStream {
     responseFraming(headers, this.#line.version, bodyless, this.#framing);
     if (this.#framing.problem !== undefined) return this.#fail("protocol-error", this.#framing.problem.text);
     const connection = headers.get(CONNECTION)?.toLowerCase();
-    this.#keepAlive = this.#line.version === 11 ? connection === undefined || !hasOption(connection, "close") : connection !== undefined && hasOption(connection, "keep-alive");
+    this.#keepAlive =
+      this.#line.version === 11 ? connection === undefined || !hasOption(connection, "close") : connection !== undefined && hasOption(connection, "keep-alive");
     const length = this.#framing.length;
     head.hasBody = length !== NO_BODY;
     if (length !== NO_BODY) {

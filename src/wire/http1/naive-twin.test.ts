@@ -33,7 +33,8 @@ export function naiveRequests(input: string): Naive {
     const encodings = all("transfer-encoding");
     if (start[3] === "1" && all("host").length === 0) return { events, refused: true };
     if (all("host").length > 1 || !/^[\w.\-~%!$&'()*+,;=:[\]@]*$/.test(all("host")[0] ?? "")) return { events, refused: true };
-    if (encodings.length > 0 && (lengths.length > 0 || start[3] === "0" || encodings.length > 1 || encodings[0]?.toLowerCase() !== "chunked")) return { events, refused: true };
+    if (encodings.length > 0 && (lengths.length > 0 || start[3] === "0" || encodings.length > 1 || encodings[0]?.toLowerCase() !== "chunked"))
+      return { events, refused: true };
     if (lengths.length > 1 || (lengths.length === 1 && !/^\d{1,15}$/.test(lengths[0] ?? ""))) return { events, refused: true };
     if (!/^(\/|\*$|https?:\/\/)/i.test(start[2] ?? "")) return { events, refused: true };
     events.push(`${start[1] ?? ""} ${start[2] ?? ""} ${headers.map(([n, v]) => `${n}=${v}`).join("|")}`);

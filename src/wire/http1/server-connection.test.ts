@@ -93,7 +93,11 @@ const GOOD: readonly { readonly name: string; readonly input: string; readonly e
   { name: "empty lines before the request line", input: `\r\n\r\nGET / HTTP/1.1\r\n${HOST}\r\n`, events: ["GET / host=a", "end"] },
   { name: "white space around values", input: `GET / HTTP/1.1\r\n${HOST}X: \t b c\t \r\nY:\r\n\r\n`, events: ["GET / host=a|x=b c|y=", "end"] },
   { name: "latin1 in a value", input: `GET / HTTP/1.1\r\n${HOST}X: \xe9\r\n\r\n`, events: ["GET / host=a|x=\xe9", "end"] },
-  { name: "a body by length", input: `POST /p HTTP/1.1\r\n${HOST}Content-Length: 3\r\n\r\nabc`, events: ["POST /p host=a|content-length=3", "body abc", "end"] },
+  {
+    name: "a body by length",
+    input: `POST /p HTTP/1.1\r\n${HOST}Content-Length: 3\r\n\r\nabc`,
+    events: ["POST /p host=a|content-length=3", "body abc", "end"],
+  },
   {
     name: "a body by chunks, with extension and trailers",
     input: `POST /p HTTP/1.1\r\n${HOST}Transfer-Encoding: Chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nT: v\r\n\r\n`,
@@ -107,7 +111,11 @@ const GOOD: readonly { readonly name: string; readonly input: string; readonly e
   { name: "absolute form overrides Host", input: `GET http://b/x?y HTTP/1.1\r\n${HOST}\r\n`, events: ["GET /x?y host=b", "end"] },
   { name: "asterisk form", input: `OPTIONS * HTTP/1.1\r\n${HOST}\r\n`, events: ["OPTIONS * host=a", "end"] },
   { name: "HTTP/1.0 without Host", input: "GET / HTTP/1.0\r\n\r\n", events: ["GET / ", "end"] },
-  { name: "headers that Connection names are dropped", input: `GET / HTTP/1.1\r\n${HOST}Connection: x-a, close\r\nX-A: 1\r\n\r\n`, events: ["GET / host=a|connection=x-a, close", "end"] },
+  {
+    name: "headers that Connection names are dropped",
+    input: `GET / HTTP/1.1\r\n${HOST}Connection: x-a, close\r\nX-A: 1\r\n\r\n`,
+    events: ["GET / host=a|connection=x-a, close", "end"],
+  },
 ];
 
 const BAD: readonly { readonly name: string; readonly input: string; readonly status: number }[] = [
@@ -154,7 +162,11 @@ for (const { name, input, events } of GOOD) {
     const whole = serve([input]);
     const dropped = name.startsWith("headers that Connection");
     assert.deepEqual(whole.events, events);
-    if (!dropped && !name.startsWith("absolute")) assert.deepEqual(naiveRequests(input).events.filter((e) => !e.startsWith("trailers")), events.filter((e) => !e.startsWith("trailers")));
+    if (!dropped && !name.startsWith("absolute"))
+      assert.deepEqual(
+        naiveRequests(input).events.filter((e) => !e.startsWith("trailers")),
+        events.filter((e) => !e.startsWith("trailers")),
+      );
     for (let cut = 1; cut < input.length; cut++) {
       const pieces = serve([input.slice(0, cut), input.slice(cut)]);
       assert.deepEqual(pieces.events, events, `cut at ${cut}`);
@@ -182,28 +194,37 @@ test("nothing behind a refused request is read", () => {
 
 test("random mutations of good requests: the fast reader and the naive twin agree", () => {
   const seeds = GOOD.filter(({ name }) => !name.startsWith("absolute") && !name.startsWith("headers that")).map(({ input }) => input);
-  const mutation = fc.record({ at: fc.double({ min: 0, max: 0.999, noNaN: true }), remove: fc.nat(2), insert: fc.constantFrom("", "\r", "\n", " ", ":", "\0", "a", "0", ",", "\r\n", "chunked") });
+  const mutation = fc.record({
+    at: fc.double({ min: 0, max: 0.999, noNaN: true }),
+    remove: fc.nat(2),
+    insert: fc.constantFrom("", "\r", "\n", " ", ":", "\0", "a", "0", ",", "\r\n", "chunked"),
+  });
   fc.assert(
-    fc.property(fc.constantFrom(...seeds), fc.array(mutation, { minLength: 1, maxLength: 3 }), fc.double({ min: 0, max: 1, noNaN: true }), (seed, mutations, cutAt) => {
-      let input = seed;
-      for (const { at, remove, insert } of mutations) {
-        const i = Math.floor(at * input.length);
-        input = input.slice(0, i) + insert + input.slice(i + remove);
-      }
-      if (/CONNECT|HTTP\/(?!1\.[01]\r)|[Cc]onnection|http:|OPTIONS/.test(input)) return;
-      const naive = naiveRequests(input);
-      const whole = serve([input]);
-      const cut = Math.floor(cutAt * input.length);
-      const pieces = serve([input.slice(0, cut), input.slice(cut)]);
-      assert.deepEqual(pieces.events, whole.events);
-      assert.equal(pieces.problem, whole.problem);
-      if (!naive.refused && whole.problem === undefined && naive.events.at(-1) === "end") {
-        // A connection that says close (HTTP/1.0) reads no further.
-        const events = whole.events.filter((e) => !e.startsWith("trailers"));
-        assert.deepEqual(events, naive.events.slice(0, events.length));
-      }
-      if (naive.refused && !/HTTP\/1\.0/.test(input)) assert.notEqual(whole.problem, undefined, JSON.stringify(input));
-    }),
+    fc.property(
+      fc.constantFrom(...seeds),
+      fc.array(mutation, { minLength: 1, maxLength: 3 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      (seed, mutations, cutAt) => {
+        let input = seed;
+        for (const { at, remove, insert } of mutations) {
+          const i = Math.floor(at * input.length);
+          input = input.slice(0, i) + insert + input.slice(i + remove);
+        }
+        if (/CONNECT|HTTP\/(?!1\.[01]\r)|[Cc]onnection|http:|OPTIONS/.test(input)) return;
+        const naive = naiveRequests(input);
+        const whole = serve([input]);
+        const cut = Math.floor(cutAt * input.length);
+        const pieces = serve([input.slice(0, cut), input.slice(cut)]);
+        assert.deepEqual(pieces.events, whole.events);
+        assert.equal(pieces.problem, whole.problem);
+        if (!naive.refused && whole.problem === undefined && naive.events.at(-1) === "end") {
+          // A connection that says close (HTTP/1.0) reads no further.
+          const events = whole.events.filter((e) => !e.startsWith("trailers"));
+          assert.deepEqual(events, naive.events.slice(0, events.length));
+        }
+        if (naive.refused && !/HTTP\/1\.0/.test(input)) assert.notEqual(whole.problem, undefined, JSON.stringify(input));
+      },
+    ),
     { numRuns: 2000 },
   );
 });
@@ -228,15 +249,53 @@ const withBody = (status: number, length?: string) => (stream: ServerStream) => 
   stream.sendEnd(undefined);
 };
 
-const ANSWERS: readonly { readonly name: string; readonly request: string; readonly answer: (stream: ServerStream) => void; readonly output: string; readonly state?: string }[] = [
-  { name: "a body of known length", request: `GET / HTTP/1.1\r\n${HOST}\r\n`, answer: withBody(200, "3"), output: "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhey" },
-  { name: "a body of unknown length by chunks", request: `GET / HTTP/1.1\r\n${HOST}\r\n`, answer: withBody(200), output: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhey\r\n0\r\n\r\n" },
-  { name: "to HTTP/1.0 until close", request: `GET / HTTP/1.0\r\n${HOST}\r\n`, answer: withBody(200), output: "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhey", state: "ended" },
-  { name: "to HTTP/1.0 with keep-alive", request: `GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n`, answer: withBody(200, "3"), output: "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: keep-alive\r\n\r\nhey" },
-  { name: "to HEAD without body, with its length", request: `HEAD / HTTP/1.1\r\n${HOST}\r\n`, answer: withBody(200, "3"), output: "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n" },
+const ANSWERS: readonly {
+  readonly name: string;
+  readonly request: string;
+  readonly answer: (stream: ServerStream) => void;
+  readonly output: string;
+  readonly state?: string;
+}[] = [
+  {
+    name: "a body of known length",
+    request: `GET / HTTP/1.1\r\n${HOST}\r\n`,
+    answer: withBody(200, "3"),
+    output: "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhey",
+  },
+  {
+    name: "a body of unknown length by chunks",
+    request: `GET / HTTP/1.1\r\n${HOST}\r\n`,
+    answer: withBody(200),
+    output: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhey\r\n0\r\n\r\n",
+  },
+  {
+    name: "to HTTP/1.0 until close",
+    request: `GET / HTTP/1.0\r\n${HOST}\r\n`,
+    answer: withBody(200),
+    output: "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhey",
+    state: "ended",
+  },
+  {
+    name: "to HTTP/1.0 with keep-alive",
+    request: `GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n`,
+    answer: withBody(200, "3"),
+    output: "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: keep-alive\r\n\r\nhey",
+  },
+  {
+    name: "to HEAD without body, with its length",
+    request: `HEAD / HTTP/1.1\r\n${HOST}\r\n`,
+    answer: withBody(200, "3"),
+    output: "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n",
+  },
   { name: "204 without body and length", request: `GET / HTTP/1.1\r\n${HOST}\r\n`, answer: withBody(204, "3"), output: "HTTP/1.1 204 No Content\r\n\r\n" },
   { name: "304 without body", request: `GET / HTTP/1.1\r\n${HOST}\r\n`, answer: withBody(304), output: "HTTP/1.1 304 Not Modified\r\n\r\n" },
-  { name: "close when the client asks", request: `GET / HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`, answer: withBody(200, "3"), output: "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nhey", state: "ended" },
+  {
+    name: "close when the client asks",
+    request: `GET / HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`,
+    answer: withBody(200, "3"),
+    output: "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nhey",
+    state: "ended",
+  },
 ];
 
 for (const { name, request, answer, output, state } of ANSWERS) {
@@ -273,7 +332,13 @@ test("an upgrade passes raw bytes both ways, those sent ahead too", () => {
     onRequest(head, stream) {
       seen.push(`upgrade ${head.upgrade ?? ""}`);
       answer = stream;
-      return { onBody: (bytes, start, end) => seen.push(asText(bytes.subarray(start, end))), onEnd: () => seen.push("end"), onAbort() {}, onWritable() {}, onComplete() {} };
+      return {
+        onBody: (bytes, start, end) => seen.push(asText(bytes.subarray(start, end))),
+        onEnd: () => seen.push("end"),
+        onAbort() {},
+        onWritable() {},
+        onComplete() {},
+      };
     },
     onProblem() {},
     onLingering() {},

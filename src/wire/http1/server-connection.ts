@@ -75,7 +75,17 @@ export class Http1ServerConnection implements ServerStream {
     this.#scanner = new HeadScanner(settings.limits, this.#line.read);
     this.#body = new BodyReader(settings.limits);
     const headers = this.#scanner.block;
-    this.#head = { method: "", path: "", authority: "", scheme: settings.scheme, version: 11, headers, upgrade: undefined, hasBody: false, expectsContinue: false };
+    this.#head = {
+      method: "",
+      path: "",
+      authority: "",
+      scheme: settings.scheme,
+      version: 11,
+      headers,
+      upgrade: undefined,
+      hasBody: false,
+      expectsContinue: false,
+    };
     this.#receiver = {
       onBody: (bytes, start, end) => this.#handler?.onBody(bytes, start, end),
       onEnd: (trailers) => this.#requestWhole(trailers),
@@ -250,7 +260,9 @@ export class Http1ServerConnection implements ServerStream {
   #readConnectionHeaders(head: RequestHead): void {
     const headers = head.headers;
     const connection = headers.get(CONNECTION)?.toLowerCase();
-    this.#closeAfter = this.#draining || (head.version === 11 ? connection !== undefined && hasOption(connection, "close") : connection === undefined || !hasOption(connection, "keep-alive"));
+    this.#closeAfter =
+      this.#draining ||
+      (head.version === 11 ? connection !== undefined && hasOption(connection, "close") : connection === undefined || !hasOption(connection, "keep-alive"));
     const upgrade = connection !== undefined && hasOption(connection, "upgrade") ? headers.get(UPGRADE) : undefined;
     head.upgrade = upgrade?.toLowerCase();
     head.expectsContinue = head.hasBody && head.version === 11 && headers.get(EXPECT)?.toLowerCase() === "100-continue";

@@ -1,0 +1,560 @@
+/**
+ * One request from its head to its log line. It is the RequestHandler of the downstream stream, and what filters, routes
+ * and log formats look at. Filters run in order; the last step is the router: answer here, or try endpoints of a cluster.
+ * No promises, no host timers: deadlines are entries of the timer wheel.
+ */
+import { HeaderBlock } from "#wire/http/header-block.ts";
+import type { HeaderName } from "#wire/http/header-name.ts";
+import { CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, LOCATION, SERVER } from "#wire/http/names.ts";
+import type { RequestHandler, RequestHead, ResponseHead, ServerStream, StreamFailure } from "#wire/http/stream.ts";
+import type { AccessRecord } from "#decide/access-log/access-log.ts";
+import type { PeerIdentity, RequestView } from "#decide/request-view.ts";
+import type { Cluster } from "#wire/envoy/gen/envoy/config/cluster/v3/cluster_pb.ts";
+import { backOffMs, type Outcome } from "#decide/retry/retry.ts";
+import type { Downstream } from "#proxy/listen/downstream.ts";
+import type { ProxyMachine } from "#proxy/machine.ts";
+import type { MeasuredRequest } from "#proxy/stats/measured.ts";
+import { WheelEntry } from "#proxy/timer-wheel.ts";
+import type { ClusterRuntime } from "#proxy/upstream/cluster.ts";
+import type { ConnectFailure } from "#proxy/upstream/endpoint.ts";
+import type { ConnectionManager } from "./connection-manager.ts";
+import { FLAG, resetText } from "./flags.ts";
+import { ATTEMPT_COUNT, EXPECTED_TIMEOUT, FORWARDED_HOST, ORIGINAL_HOST, ORIGINAL_PATH, OVERLOADED, REQUEST_ID, SERVICE_TIME, WHY } from "./names.ts";
+import { enforce } from "./rbac-filter.ts";
+import { prepareRequest } from "./request-headers.ts";
+import type { Forward, RouteRuntime } from "./route-runtime.ts";
+import { UpstreamAttempt } from "./upstream-attempt.ts";
+
+/** More of a request than this is not kept for another try, and stops the client while there is no connection to send it on. */
+const KEPT_BODY_BYTES = 64 * 1024;
+
+export class Exchange implements RequestHandler, AccessRecord, RequestView, MeasuredRequest {
+  readonly machine: ProxyMachine;
+  readonly manager: ConnectionManager;
+  readonly downstream: Downstream;
+  readonly head: RequestHead;
+  readonly stream: ServerStream;
+  readonly startMs: number;
+  readonly #startedAt: number;
+  status = 0;
+  statusDetails: string | undefined = undefined;
+  flags = "";
+  terminationDetails: string | undefined = undefined;
+  bytesReceived = 0;
+  bytesSent = 0;
+  durationMs = 0;
+  responseDurationMs: number | undefined = undefined;
+  attempts = 0;
+  upstreamFailure: string | undefined = undefined;
+  remote: string | undefined = undefined;
+  route: RouteRuntime | undefined = undefined;
+  cluster: ClusterRuntime | undefined = undefined;
+  attempt: UpstreamAttempt | undefined = undefined;
+  requestWhole = false;
+  #forward: Forward | undefined = undefined;
+  #clusterIndex = 0;
+  #responseHeaders: HeaderBlock | undefined = undefined;
+  #kept: Uint8Array[] = [];
+  #keptBytes = 0;
+  #keeps = false;
+  #responding = false;
+  #done = false;
+  #delayed = false;
+  #pausedForMemory = false;
+  #timeout: WheelEntry | undefined;
+  #later: WheelEntry | undefined;
+
+  constructor(options: { machine: ProxyMachine; manager: ConnectionManager; downstream: Downstream; head: RequestHead; stream: ServerStream }) {
+    this.machine = options.machine;
+    this.manager = options.manager;
+    this.downstream = options.downstream;
+    this.head = options.head;
+    this.stream = options.stream;
+    this.startMs = options.machine.clock.now();
+    this.#startedAt = options.machine.clock.monotonic();
+  }
+
+  // What decisions see of the request.
+  get method(): string {
+    return this.head.method;
+  }
+  get path(): string {
+    return this.head.path;
+  }
+  get authority(): string {
+    return this.head.authority;
+  }
+  get scheme(): string {
+    return this.head.scheme;
+  }
+  header(name: HeaderName): string | undefined {
+    return this.head.headers.get(name);
+  }
+
+  // What logs see besides the fields above.
+  get request(): RequestView {
+    return this;
+  }
+  response(name: HeaderName): string | undefined {
+    return this.#responseHeaders?.get(name);
+  }
+  get protocol(): string {
+    return this.head.version === 10 ? "HTTP/1.0" : "HTTP/1.1";
+  }
+  get upstreamHost(): string | undefined {
+    return this.attempt?.endpoint.settings.text;
+  }
+  get upstreamCluster(): string | undefined {
+    return this.cluster?.name;
+  }
+  get upstreamLocal(): string | undefined {
+    return this.attempt?.localAddress;
+  }
+  get local(): string | undefined {
+    return this.downstream.local;
+  }
+  get directRemote(): string | undefined {
+    return this.downstream.directRemoteText;
+  }
+  get serverName(): string | undefined {
+    return this.downstream.serverName;
+  }
+  get routeName(): string | undefined {
+    return this.route?.entry.route.name;
+  }
+  get peerUri(): string | undefined {
+    return this.downstream.peer?.uris[0];
+  }
+  get localUri(): string | undefined {
+    return this.downstream.localUri;
+  }
+  get tlsVersion(): string | undefined {
+    return this.downstream.tls?.version;
+  }
+  get direction(): ConnectionManager["direction"] {
+    return this.manager.direction;
+  }
+  get clusterName(): string | undefined {
+    return this.cluster?.name;
+  }
+  get clusterMessage(): Cluster | undefined {
+    return this.cluster?.settings.message;
+  }
+  get endpointMetadata(): string | undefined {
+    return this.attempt?.endpoint.settings.workload;
+  }
+  get peer(): PeerIdentity | undefined {
+    return this.downstream.peer;
+  }
+  get responding(): boolean {
+    return this.#responding;
+  }
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** From the head to the router's first step. */
+  start(): void {
+    const { manager, head, machine } = this;
+    manager.stats.rqTotal.value++;
+    manager.stats.rqHttp1Total.value++;
+    manager.stats.rqActive.value++;
+    if (head.expectsContinue && !manager.proxy100Continue) this.stream.sendContinue();
+    const prepared = prepareRequest(head, manager, this.downstream, machine.requestIds);
+    this.remote = prepared?.remote;
+    if (prepared === undefined) return this.reply(400, "", { details: "path_normalization_failed" });
+    const routes = manager.routes.current;
+    const index = routes === undefined ? -1 : routes.table.match(this, machine.random.next());
+    this.route = routes?.routes[index];
+    if (head.upgrade !== undefined && !this.#allowsUpgrade(head.upgrade)) return this.reply(403, "", { details: "upgrade_failed" });
+    this.#runFilters(0);
+  }
+
+  #allowsUpgrade(kind: string): boolean {
+    const act = this.route?.act;
+    const own = act?.kind === "forward" ? act.upgrades.get(kind) : undefined;
+    return own ?? this.manager.upgrades.get(kind) ?? false;
+  }
+
+  #runFilters(from: number): void {
+    const { filters } = this.manager;
+    for (let i = from; i < filters.length; i++) {
+      const filter = filters[i];
+      if (filter === undefined) continue;
+      if (filter.kind === "rbac") {
+        const own = this.route?.rbac;
+        if (own === "off") continue;
+        const denial = enforce(own ?? filter.filter, filter.stats, this.downstream, this);
+        if (denial !== undefined) return this.reply(403, "RBAC: access denied", { details: denial.details, why: denial.why });
+      } else {
+        const { applies, delayMs, delayShare, abortShare, abortStatus } = filter.filter;
+        if (applies !== undefined && !applies(this)) continue;
+        const delays = !this.#delayed && delayShare > 0 && this.machine.random.next() < delayShare;
+        if (delays) {
+          this.#delayed = true;
+          this.flags = FLAG.delayInjected;
+          this.#later = new WheelEntry(() => this.#runFilters(i));
+          this.machine.wheel.set(this.#later, delayMs);
+          return;
+        }
+        this.#delayed = false;
+        if (abortShare > 0 && this.machine.random.next() < abortShare)
+          return this.reply(abortStatus, "fault filter abort", { details: "fault_filter_abort", flags: FLAG.faultInjected });
+      }
+    }
+    this.#route();
+  }
+
+  #route(): void {
+    const { route, manager } = this;
+    manager.stats.routed.value++;
+    if (route === undefined) {
+      manager.stats.noRoute.value++;
+      return this.reply(404, "", {
+        details: "route_not_found",
+        flags: FLAG.noRoute,
+        why: `no route of "${manager.routes.name}" takes ${this.authority}${this.path}`,
+      });
+    }
+    const { act } = route;
+    if (act.kind === "redirect") {
+      manager.stats.redirects.value++;
+      const { status, location } = act.to(this);
+      return this.reply(status, "", { details: "direct_response", location });
+    }
+    if (act.kind === "direct") {
+      manager.stats.directResponses.value++;
+      return this.reply(act.status, act.body, { details: "direct_response", why: route.entry.by });
+    }
+    this.#forward = act;
+    this.#sendTo(act, route);
+  }
+
+  #sendTo(forward: Forward, route: RouteRuntime): void {
+    const { head, machine, manager } = this;
+    this.#clusterIndex = forward.clusters.choose(machine.random.next());
+    const name = forward.clusters.shares[this.#clusterIndex]?.cluster ?? forward.clusters.named(this) ?? "";
+    const cluster = machine.clusters.get(name);
+    if (cluster === undefined) {
+      manager.stats.noCluster.value++;
+      return this.reply(forward.clusterNotFoundStatus, "", {
+        details: "cluster_not_found",
+        flags: FLAG.noCluster,
+        why: `there is no cluster "${name}"${route.entry.by === undefined ? "" : ` (${route.entry.by})`}`,
+      });
+    }
+    this.cluster = cluster;
+    const { headers } = head;
+    forward.clusterRequestMutations[this.#clusterIndex]?.(headers, this);
+    route.requestMutation?.(headers, this);
+    const newPath = forward.rewritePath?.(this);
+    const newHost = forward.rewriteHost?.(this);
+    if (newPath !== undefined && newPath !== head.path) {
+      if (!manager.suppressEnvoyHeaders) headers.set(ORIGINAL_PATH, head.path);
+      head.path = newPath;
+    }
+    if (newHost !== undefined) this.rewriteHost(newHost);
+    if (!manager.suppressEnvoyHeaders && forward.timeoutMs > 0) headers.set(EXPECTED_TIMEOUT, String(forward.timeoutMs));
+    this.#keeps = forward.retry !== undefined && head.upgrade === undefined;
+    this.#try();
+  }
+
+  rewriteHost(host: string): void {
+    const { head } = this;
+    if (this.#forward?.appendForwardedHost === true) head.headers.set(FORWARDED_HOST, head.authority);
+    if (!this.manager.suppressEnvoyHeaders && head.authority !== host) head.headers.set(ORIGINAL_HOST, head.authority);
+    head.headers.set(HOST, host);
+    head.authority = host;
+  }
+
+  #try(): void {
+    const cluster = this.cluster;
+    if (cluster === undefined || this.#done) return;
+    const endpoint = cluster.choose(this.downstream.target);
+    this.attempts++;
+    if (endpoint === undefined) {
+      cluster.stats.cxNoneHealthy.value++;
+      cluster.stats.response(503);
+      const because = cluster.settings.by === undefined ? "" : ` (${cluster.settings.by})`;
+      return this.reply(503, "no healthy upstream", {
+        details: "no_healthy_upstream",
+        flags: FLAG.noHealthyUpstream,
+        why: `cluster "${cluster.name}" has no healthy endpoint${because}`,
+      });
+    }
+    if (cluster.stats.rqActive.value >= cluster.breakers.maxRequests) {
+      cluster.stats.rqPendingOverflow.value++;
+      return this.#overflow(`circuit breaker of cluster ${cluster.name}: ${cluster.breakers.maxRequests} requests are under way`);
+    }
+    if (this.#forward?.autoHostRewrite === true && endpoint.settings.hostname !== "") this.rewriteHost(endpoint.settings.hostname);
+    if (this.#forward?.attemptCountHeader === true) this.head.headers.set(ATTEMPT_COUNT, String(this.attempts));
+    const attempt = new UpstreamAttempt(this, endpoint, this.#forward?.retry?.perTryTimeoutMs);
+    this.attempt = attempt;
+    endpoint.acquire(attempt);
+  }
+
+  /** A connection is there and the head is sent: send what was kept of the body. */
+  attached(attempt: UpstreamAttempt): void {
+    for (const bytes of this.#kept) attempt.sendBody(bytes, 0, bytes.length);
+    if (!this.#keeps) {
+      this.#kept = [];
+      this.#keptBytes = 0;
+    }
+    if (this.requestWhole && this.head.hasBody) attempt.sendEnd(undefined);
+    if (this.#pausedForMemory) {
+      this.#pausedForMemory = false;
+      this.stream.resumeRequest();
+    }
+  }
+
+  // The downstream's half.
+  onBody(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#done) return;
+    this.bytesReceived += end - start;
+    const { attempt } = this;
+    const isSent = attempt !== undefined && attempt.attached;
+    if (!isSent || this.#keeps) this.#keep(bytes, start, end, isSent);
+    if (isSent && !attempt.sendBody(bytes, start, end)) this.stream.pauseRequest();
+  }
+
+  #keep(bytes: Uint8Array, start: number, end: number, isSent: boolean): void {
+    if (this.#keptBytes + end - start > KEPT_BODY_BYTES) {
+      if (isSent) {
+        // Too large for another try.
+        this.#keeps = false;
+        this.#kept = [];
+        return;
+      }
+      if (!this.#pausedForMemory) {
+        this.#pausedForMemory = true;
+        this.stream.pauseRequest();
+      }
+    }
+    this.#keptBytes += end - start;
+    this.#kept.push(bytes.slice(start, end));
+  }
+
+  onEnd(trailers: HeaderBlock | undefined): void {
+    this.requestWhole = true;
+    if (this.#done) return;
+    const timeoutMs = this.#forward?.timeoutMs ?? 0;
+    if (timeoutMs > 0 && this.head.upgrade === undefined && !this.#done) {
+      this.#timeout ??= new WheelEntry(() => this.#timedOut());
+      this.machine.wheel.set(this.#timeout, timeoutMs);
+    }
+    const { attempt } = this;
+    if (this.head.hasBody && attempt !== undefined && attempt.attached) attempt.sendEnd(trailers);
+  }
+
+  onAbort(_failure: StreamFailure, detail: string): void {
+    if (this.#done) return;
+    this.flags = detail === "downstream_remote_disconnect" ? FLAG.downstreamTermination : FLAG.downstreamProtocolError;
+    if (this.head.upgrade !== undefined && this.#responding) this.flags = "";
+    this.statusDetails ??= detail;
+    if (this.cluster !== undefined && this.attempt !== undefined && !this.#responding) this.cluster.stats.rqCancelled.value++;
+    this.manager.stats.rqRxReset.value++;
+    this.attempt?.cancel();
+    this.#finish();
+  }
+
+  onWritable(): void {
+    this.attempt?.resume();
+  }
+
+  onComplete(): void {
+    this.#finish();
+  }
+
+  upstreamWritable(): void {
+    this.stream.resumeRequest();
+  }
+
+  // The upstream's half, told by the attempt at hand.
+  upstreamHead(attempt: UpstreamAttempt, head: ResponseHead): void {
+    const outcome: Outcome = { kind: "status", status: head.status };
+    if (head.status >= 400 && this.#mayRetry(outcome)) {
+      attempt.cluster.stats.response(head.status);
+      attempt.cancel();
+      this.#retry();
+      return;
+    }
+    if (this.attempts > 1 && head.status < 500) attempt.cluster.stats.rqRetrySuccess.value++;
+    attempt.cluster.stats.response(head.status);
+    this.#responding = true;
+    this.statusDetails = "via_upstream";
+    this.responseDurationMs = Math.round(this.machine.clock.monotonic() - this.#startedAt);
+    const { headers } = head;
+    if (!this.manager.suppressEnvoyHeaders) headers.set(SERVICE_TIME, String(Math.round(attempt.elapsedMs())));
+    this.#forward?.clusterResponseMutations[this.#clusterIndex]?.(headers, this);
+    this.route?.responseMutation?.(headers, this);
+    this.#sendHead(head, !head.hasBody);
+  }
+
+  upstreamBody(attempt: UpstreamAttempt, bytes: Uint8Array, start: number, end: number): void {
+    this.bytesSent += end - start;
+    if (!this.stream.sendBody(bytes, start, end)) attempt.pause();
+  }
+
+  upstreamEnd(trailers: HeaderBlock | undefined): void {
+    this.stream.sendEnd(trailers);
+  }
+
+  upstreamFailed(attempt: UpstreamAttempt, failure: StreamFailure, detail: string): void {
+    if (this.#responding) {
+      this.flags = FLAG.upstreamConnectionTermination;
+      this.statusDetails = "upstream_reset_after_response_started{connection_termination}";
+      this.stream.abort();
+      this.#finish();
+      return;
+    }
+    if (this.#mayRetry({ kind: "reset", requestSent: true })) return this.#retry();
+    const isProtocol = failure === "protocol-error";
+    const reason = isProtocol ? "protocol error" : "connection termination";
+    const status = isProtocol ? 502 : 503;
+    attempt.cluster.stats.response(status);
+    this.upstreamFailure = detail === "" ? undefined : detail;
+    this.reply(status, resetText(reason, undefined), {
+      details: `upstream_reset_before_response_started{${reason.replace(" ", "_")}}`,
+      flags: this.#withRetryFlag(isProtocol ? FLAG.upstreamProtocolError : FLAG.upstreamConnectionTermination),
+      why: `${attempt.endpoint.settings.text} ended the connection before it answered${isProtocol ? `: ${detail}` : ""}`,
+    });
+  }
+
+  noConnection(attempt: UpstreamAttempt, failure: ConnectFailure): void {
+    if (failure.kind === "overflow") return this.#overflow(failure.detail);
+    this.upstreamFailure = failure.detail;
+    if (this.#mayRetry({ kind: "connect-failure" })) return this.#retry();
+    attempt.cluster.stats.response(503);
+    const reason = failure.kind === "timeout" ? "connection timeout" : "remote connection failure";
+    this.reply(503, resetText(reason, failure.kind === "timeout" ? undefined : failure.detail), {
+      details: `upstream_reset_before_response_started{${reason.replaceAll(" ", "_")}|${failure.detail}}`,
+      flags: this.#withRetryFlag(FLAG.upstreamConnectionFailure),
+      why: `no connection to ${attempt.endpoint.settings.text} of cluster "${attempt.cluster.name}": ${failure.detail}`,
+    });
+  }
+
+  #withRetryFlag(flag: string): string {
+    const retry = this.#forward?.retry;
+    return retry !== undefined && this.attempts > retry.maxRetries ? `${flag},${FLAG.upstreamRetryLimit}` : flag;
+  }
+
+  #overflow(detail: string): void {
+    this.cluster?.stats.response(503);
+    this.reply(503, resetText("overflow", undefined), {
+      details: "upstream_reset_before_response_started{overflow}",
+      flags: FLAG.upstreamOverflow,
+      overloaded: true,
+      why: detail,
+    });
+  }
+
+  tryTimedOut(attempt: UpstreamAttempt): void {
+    attempt.cluster.stats.rqPerTryTimeout.value++;
+    attempt.cancel();
+    if (!this.#responding && this.#mayRetry({ kind: "timeout" })) return this.#retry();
+    this.#replyTimeout(attempt.cluster, "response_timeout");
+  }
+
+  #timedOut(): void {
+    if (this.#done) return;
+    const cluster = this.cluster;
+    this.attempt?.cancel();
+    if (cluster === undefined) return;
+    cluster.stats.rqTimeout.value++;
+    this.#replyTimeout(cluster, "response_timeout");
+  }
+
+  #replyTimeout(cluster: ClusterRuntime, details: string): void {
+    this.flags = FLAG.upstreamTimeout;
+    if (this.#responding) {
+      this.stream.abort();
+      this.#finish();
+      return;
+    }
+    cluster.stats.response(504);
+    const endpoint = this.attempt?.endpoint.settings.text;
+    this.reply(504, "upstream request timeout", {
+      details,
+      flags: FLAG.upstreamTimeout,
+      why: `${endpoint ?? cluster.name} did not answer within ${this.#forward?.timeoutMs ?? 0} ms`,
+    });
+  }
+
+  #mayRetry(outcome: Outcome): boolean {
+    const retry = this.#forward?.retry;
+    if (retry === undefined || this.#responding || !retry.wants(outcome)) return false;
+    if (!this.requestWhole && this.head.hasBody && !this.#keeps) return false;
+    if (this.head.hasBody && !this.#keeps) return false;
+    const stats = this.cluster?.stats;
+    if (this.attempts > retry.maxRetries) {
+      if (stats !== undefined) stats.rqRetryLimitExceeded.value++;
+      return false;
+    }
+    return true;
+  }
+
+  #retry(): void {
+    const retry = this.#forward?.retry;
+    if (retry === undefined) return;
+    if (this.cluster !== undefined) this.cluster.stats.rqRetry.value++;
+    this.#later = new WheelEntry(() => this.#try());
+    this.machine.wheel.set(this.#later, backOffMs(retry, this.attempts, this.machine.random.next()));
+  }
+
+  /** An answer of our own. */
+  reply(status: number, body: string, options: { details: string; flags?: string; why?: string | undefined; location?: string; overloaded?: boolean }): void {
+    if (this.#done || this.#responding) return;
+    this.#responding = true;
+    this.statusDetails = options.details;
+    if (options.flags !== undefined) this.flags = options.flags;
+    const headers = new HeaderBlock();
+    if (options.location !== undefined) headers.add(LOCATION, options.location);
+    if (body !== "") headers.add(CONTENT_TYPE, "text/plain");
+    if (options.overloaded === true) headers.add(OVERLOADED, "true");
+    if (options.why !== undefined && this.#maySayWhy()) headers.add(WHY, printable(options.why));
+    this.route?.responseMutation?.(headers, this);
+    const bytes = Buffer.from(body);
+    headers.add(CONTENT_LENGTH, String(bytes.length));
+    this.#sendHead({ status, reason: "", headers, hasBody: bytes.length > 0 }, bytes.length === 0);
+    if (bytes.length === 0) return;
+    this.bytesSent += bytes.length;
+    this.stream.sendBody(bytes, 0, bytes.length);
+    this.stream.sendEnd(undefined);
+  }
+
+  #maySayWhy(): boolean {
+    const { tellsWhy } = this.manager;
+    return tellsWhy === "always" || (tellsWhy === "identified" && this.downstream.peer !== undefined);
+  }
+
+  #sendHead(head: ResponseHead, endStream: boolean): void {
+    const { manager, machine } = this;
+    const { headers } = head;
+    this.status = head.status;
+    this.#responseHeaders = headers;
+    if (manager.serverHeader === "overwrite" || (manager.serverHeader === "append-if-absent" && !headers.has(SERVER))) headers.set(SERVER, manager.serverName);
+    if (!headers.has(DATE)) headers.add(DATE, machine.httpDate());
+    if (manager.requestIdInResponse) headers.set(REQUEST_ID, this.header(REQUEST_ID) ?? "");
+    if (machine.draining) this.stream.closeAfter();
+    this.stream.sendHead(head, endStream);
+  }
+
+  #finish(): void {
+    if (this.#done) return;
+    this.#done = true;
+    const { manager, machine } = this;
+    if (this.#timeout !== undefined) machine.wheel.cancel(this.#timeout);
+    if (this.#later !== undefined) machine.wheel.cancel(this.#later);
+    this.attempt?.released();
+    this.durationMs = Math.round(machine.clock.monotonic() - this.#startedAt);
+    manager.stats.rqActive.value--;
+    manager.stats.completed(this.status, this.durationMs);
+    machine.traffic?.record(this);
+    if (manager.accessLogs.any) manager.accessLogs.write(this);
+  }
+}
+
+/** A header value of ours may quote names from the configuration. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, "?");
+}

@@ -1,0 +1,137 @@
+/** One try of an exchange at one endpoint: waits for a connection, sends, receives. After `cancel` it says nothing more. */
+import type { HeaderBlock } from "#wire/http/header-block.ts";
+import type { ClientStream, ResponseHandler, ResponseHead, StreamFailure } from "#wire/http/stream.ts";
+import { addressText } from "#proxy/listen/downstream.ts";
+import { WheelEntry } from "#proxy/timer-wheel.ts";
+import type { ClusterRuntime } from "#proxy/upstream/cluster.ts";
+import type { ConnectFailure, Endpoint, PoolWaiter } from "#proxy/upstream/endpoint.ts";
+import type { UpstreamConnection } from "#proxy/upstream/upstream-connection.ts";
+import type { Exchange } from "./exchange.ts";
+
+export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
+  readonly #exchange: Exchange;
+  readonly endpoint: Endpoint;
+  readonly cluster: ClusterRuntime;
+  #stream: ClientStream | undefined;
+  #connection: UpstreamConnection | undefined;
+  #over = false;
+  #counted = false;
+  #startedAt = 0;
+  readonly #perTryTimeoutMs: number | undefined;
+  #timeout: WheelEntry | undefined;
+
+  constructor(exchange: Exchange, endpoint: Endpoint, perTryTimeoutMs: number | undefined) {
+    this.#exchange = exchange;
+    this.endpoint = endpoint;
+    this.cluster = endpoint.cluster;
+    this.#perTryTimeoutMs = perTryTimeoutMs;
+  }
+
+  get attached(): boolean {
+    return this.#stream !== undefined;
+  }
+
+  get localAddress(): string | undefined {
+    return addressText(this.#connection?.connection.facts.local);
+  }
+
+  elapsedMs(): number {
+    return this.#exchange.machine.clock.monotonic() - this.#startedAt;
+  }
+
+  onConnection(connection: UpstreamConnection): void {
+    const exchange = this.#exchange;
+    const { stats } = this.cluster;
+    this.#connection = connection;
+    this.#counted = true;
+    connection.requests++;
+    this.endpoint.active++;
+    this.endpoint.rqTotal++;
+    stats.rqTotal.value++;
+    stats.rqActive.value++;
+    this.#startedAt = exchange.machine.clock.monotonic();
+    if (this.#perTryTimeoutMs !== undefined) {
+      this.#timeout = new WheelEntry(() => exchange.tryTimedOut(this));
+      exchange.machine.wheel.set(this.#timeout, this.#perTryTimeoutMs);
+    }
+    const { head } = exchange;
+    this.#stream = connection.codec.request(head, !head.hasBody, this);
+    exchange.attached(this);
+  }
+
+  onNoConnection(failure: ConnectFailure): void {
+    if (this.#over) return;
+    this.#end();
+    this.#exchange.noConnection(this, failure);
+  }
+
+  sendBody(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.#stream?.sendBody(bytes, start, end) ?? true;
+  }
+
+  sendEnd(trailers: HeaderBlock | undefined): void {
+    this.#stream?.sendEnd(trailers);
+  }
+
+  pause(): void {
+    this.#stream?.pauseResponse();
+  }
+
+  resume(): void {
+    if (!this.#over) this.#stream?.resumeResponse();
+  }
+
+  onInterim(head: ResponseHead): void {
+    if (!this.#over) this.#exchange.stream.sendInterim(head);
+  }
+
+  onHead(head: ResponseHead): void {
+    if (this.#over) return;
+    if (this.#timeout !== undefined) this.#exchange.machine.wheel.cancel(this.#timeout);
+    this.#exchange.upstreamHead(this, head);
+  }
+
+  onBody(bytes: Uint8Array, start: number, end: number): void {
+    if (!this.#over) this.#exchange.upstreamBody(this, bytes, start, end);
+  }
+
+  onEnd(trailers: HeaderBlock | undefined): void {
+    if (this.#over) return;
+    this.#end();
+    this.cluster.stats.rqTime.record(this.elapsedMs());
+    this.#exchange.upstreamEnd(trailers);
+  }
+
+  onWritable(): void {
+    if (!this.#over) this.#exchange.upstreamWritable();
+  }
+
+  onFailure(failure: StreamFailure, detail: string): void {
+    if (this.#over) return;
+    this.#end();
+    this.cluster.stats.rqRxReset.value++;
+    this.#exchange.upstreamFailed(this, failure, detail);
+  }
+
+  /** Ends the try from our side. */
+  cancel(): void {
+    if (this.#over) return;
+    this.#end();
+    if (this.#stream === undefined) this.endpoint.forget(this);
+    else this.#stream.cancel();
+  }
+
+  /** The exchange is over; the response may have come before the request was whole. */
+  released(): void {
+    this.cancel();
+  }
+
+  #end(): void {
+    this.#over = true;
+    if (this.#timeout !== undefined) this.#exchange.machine.wheel.cancel(this.#timeout);
+    if (!this.#counted) return;
+    this.#counted = false;
+    this.endpoint.active--;
+    this.cluster.stats.rqActive.value--;
+  }
+}

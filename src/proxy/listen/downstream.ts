@@ -1,0 +1,55 @@
+/** What is known of an accepted connection, as decisions and logs want it. Made once, read by every request on it. */
+import { type Ip, parseIp } from "#lib/ip.ts";
+import type { Connection, SocketAddress, TlsFacts } from "#host/net.ts";
+import type { ConnectionView, PeerIdentity, PeerView } from "#decide/request-view.ts";
+
+export class Downstream implements ConnectionView {
+  readonly connection: Connection;
+  /** Where the client meant to go. */
+  readonly target: SocketAddress | undefined;
+  readonly destination: PeerView;
+  readonly directRemote: PeerView;
+  remote: PeerView;
+  readonly local: string | undefined;
+  readonly directRemoteText: string | undefined;
+  serverName: string | undefined = undefined;
+  transportProtocol = "";
+  applicationProtocols: readonly string[] = [];
+  peer: PeerIdentity | undefined = undefined;
+  tls: TlsFacts | undefined = undefined;
+  readonly localUri: string | undefined = undefined;
+  /** x-forwarded-client-cert element, made when first needed. */
+  element?: string;
+
+  constructor(connection: Connection, target: SocketAddress | undefined) {
+    this.connection = connection;
+    this.target = target ?? connection.facts.local;
+    this.destination = peerView(this.target);
+    const remote = connection.facts.remote;
+    this.directRemote = peerView(remote);
+    this.remote = this.directRemote;
+    this.local = addressText(this.target);
+    this.directRemoteText = addressText(remote);
+  }
+
+  get certificate(): Uint8Array | undefined {
+    return this.tls?.peerCertificate;
+  }
+
+  /** After the TLS handshake. */
+  secured(tls: TlsFacts): void {
+    this.tls = tls;
+    this.serverName = tls.serverName ?? this.serverName;
+    if (tls.peerCertificate !== undefined) this.peer = { uris: tls.peerUris, dnsNames: tls.peerDnsNames, subject: "" };
+  }
+}
+
+function peerView(address: SocketAddress | undefined): PeerView {
+  const ip: Ip | undefined = address === undefined ? undefined : parseIp(address.ip);
+  return { ip, port: address?.port ?? 0 };
+}
+
+export function addressText(address: SocketAddress | undefined): string | undefined {
+  if (address === undefined) return undefined;
+  return address.ip.includes(":") ? `[${address.ip}]:${address.port}` : `${address.ip}:${address.port}`;
+}
