@@ -23,7 +23,8 @@ const rows = {
   supervisor: [...core, "host", "run", "client"],
   cli: [...base, "decide"],
 };
-const test = "[.]test[.]ts$";
+// Beside tests: what only they start, and the suites that fake and real hosts share.
+const test = "([.]test|/test-[a-z0-9-]+|^src/host/contract(/[a-z0-9-]+)*)[.]ts$";
 const coreFolders = "^src/(lib|wire|model|compile|decide)/";
 const programs = "apiserver|control|agent|pods|dns|bgp|ca|xds|proxy|inject|supervisor|cli";
 const machine = "^(fs|net|tls|http|https|http2|dgram|dns|os|child_process|worker_threads|process|timers)(/|$)";
