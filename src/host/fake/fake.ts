@@ -7,6 +7,7 @@ import { FakeFiles } from "./files.ts";
 import { fakeHttp } from "./http.ts";
 import { fakeNet } from "./net.ts";
 import { fakeNetlink, fakeNetns } from "./netlink.ts";
+import { FakeNft } from "./nft.ts";
 import { FakeMachine, fakeProcesses } from "./processes.ts";
 import { fakeRpc } from "./rpc.ts";
 import { fakeStorage } from "./storage.ts";
@@ -20,6 +21,8 @@ export interface FakeHostOptions {
   readonly files?: FakeFiles;
   readonly disk?: FakeDisk;
   readonly machine?: FakeMachine;
+  /** To look at what was applied. */
+  readonly nft?: FakeNft;
 }
 
 export function fakeHost(world: FakeWorld, options: FakeHostOptions): Host {
@@ -27,7 +30,7 @@ export function fakeHost(world: FakeWorld, options: FakeHostOptions): Host {
   const random = world.random(options.name);
   const netns = options.netns ?? options.name;
   const files = options.files ?? new FakeFiles(clock);
-  const parts = {
+  return {
     clock,
     random,
     files,
@@ -37,7 +40,7 @@ export function fakeHost(world: FakeWorld, options: FakeHostOptions): Host {
     storage: fakeStorage(options.disk),
     netlink: fakeNetlink(world.kernel, world.network, netns),
     netns: fakeNetns(world.kernel, world.network, netns),
+    nft: options.nft ?? new FakeNft(),
     processes: fakeProcesses(world, options.machine ?? new FakeMachine(), files),
   };
-  return parts as unknown as Host;
 }

@@ -6,13 +6,15 @@ import { realHttp } from "./http.ts";
 import { realNet } from "./net.ts";
 import { realNetlink } from "./netlink.ts";
 import { realNetns } from "./netns.ts";
+import { realNft } from "./nft.ts";
 import { realProcesses } from "./processes.ts";
 import { realRandom } from "./random.ts";
 import { realRpc } from "./rpc.ts";
 import { realStorage } from "./storage.ts";
 
 export function realHost(): Host {
-  const parts = {
+  const processes = realProcesses();
+  return {
     clock: realClock(),
     random: realRandom(),
     files: realFiles(),
@@ -22,7 +24,7 @@ export function realHost(): Host {
     storage: realStorage(),
     netlink: realNetlink(),
     netns: realNetns(),
-    processes: realProcesses(),
+    nft: realNft(processes),
+    processes,
   };
-  return parts as Host;
 }
