@@ -5,7 +5,7 @@ import type { WorldReader } from "#model/world.ts";
 import { parseDurationMs } from "./duration.ts";
 import { serviceHost } from "./hosts.ts";
 import { byPrecedence } from "./precedence.ts";
-import { everyRequest, type Destination, type MeshRoute, type NamedMatch, type PathMatch, type RequestMatch, type RouteAction } from "./route.ts";
+import { everyRequest, isUsable, type Destination, type MeshRoute, type NamedMatch, type PathMatch, type RequestMatch, type RouteAction } from "./route.ts";
 import { findPort, findService } from "./service.ts";
 import { fieldOf, provenanceOf } from "./source.ts";
 

@@ -2,6 +2,7 @@
  * HTTP routes as the mesh understands them, whichever kind of object they came from (VirtualService, HTTPRoute). No Envoy
  * types: compile/xds encodes them.
  */
+import { regexProblem } from "./regex.ts";
 import type { Provenance } from "#model/provenance.ts";
 
 export interface TextMatch {
@@ -54,6 +55,12 @@ export interface MeshRoute {
 }
 
 export const everyRequest: RequestMatch = { headers: [], query: [] };
+
+/** A match with an expression that cannot be read holds for nothing. */
+export function isUsable({ path, headers, query }: RequestMatch): boolean {
+  const texts = [path, ...headers.map(({ match }) => match), ...query.map(({ match }) => match)];
+  return texts.every((text) => text?.kind !== "regex" || regexProblem(text.value) === undefined);
+}
 
 /** Nothing after a route that matches everything is ever reached. */
 export function matchesEveryRequest({ path, headers, query }: RequestMatch): boolean {

@@ -4,14 +4,19 @@ import type { Provenance } from "#model/provenance.ts";
 import { matchesLabels } from "#model/selectors.ts";
 import { parseDurationMs } from "./duration.ts";
 import { resolveHost } from "./hosts.ts";
-import { everyRequest, type Destination, type MeshRoute, type NamedMatch, type RequestMatch, type RouteAction, type TextMatch } from "./route.ts";
+import { everyRequest, isUsable, type Destination, type MeshRoute, type NamedMatch, type RequestMatch, type RouteAction, type TextMatch } from "./route.ts";
 import { fieldOf, provenanceOf } from "./source.ts";
 
 /** The name that stands for all sidecars in `gateways`. */
 export const meshGateway = "mesh";
 
 export function hostsOf(virtualService: VirtualService): readonly string[] {
-  return (virtualService.spec.hosts ?? []).map((host) => resolveHost(host, virtualService.metadata.namespace ?? ""));
+  return (virtualService.spec.hosts ?? []).filter(isHost).map((host) => resolveHost(host, virtualService.metadata.namespace ?? ""));
+}
+
+/** A name, "*" or "*.name"; proxies refuse others, and everything beside them. */
+export function isHost(host: string): boolean {
+  return host === "*" || /^(\*\.)?[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?$/.test(host);
 }
 
 /** "mesh" or "namespace/name" of Istio Gateways. */
@@ -41,9 +46,10 @@ export function routesOf(virtualService: VirtualService, context: RouteContext):
     const action = actionOf(route, virtualService, by, context);
     const named = route.name === undefined ? {} : { name: route.name };
     if ((route.match ?? []).length === 0) return [{ ...named, match: everyRequest, action, by }];
-    return (route.match ?? []).flatMap((match, j) =>
-      concerns(match, virtualService, context) ? [{ ...named, match: requestMatch(match), action, by: fieldOf(by, `match[${j}]`) }] : [],
-    );
+    return (route.match ?? []).flatMap((written, j) => {
+      const match = requestMatch(written);
+      return concerns(written, virtualService, context) && isUsable(match) ? [{ ...named, match, action, by: fieldOf(by, `match[${j}]`) }] : [];
+    });
   });
 }
 

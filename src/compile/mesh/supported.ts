@@ -1,0 +1,66 @@
+/** Which fields of mesh kinds are in force. What a resource sets beyond these is named on its status, never ignored in silence. */
+
+/** A field is supported as a whole, by parts, for every key of a map, or when its value satisfies a test. */
+export type Supported = true | { readonly [field: string]: Supported } | ((value: unknown) => boolean);
+
+const oneOf =
+  (...values: readonly string[]) =>
+  (value: unknown): boolean =>
+    typeof value === "string" && values.includes(value);
+
+const exportTo = oneOf("*");
+
+export const virtualServiceFields: Supported = {
+  hosts: true,
+  gateways: true,
+  exportTo,
+  http: { name: true, match: true, route: { destination: true, weight: true }, timeout: true },
+};
+
+const trafficPolicyParts = {
+  loadBalancer: { simple: oneOf("ROUND_ROBIN", "LEAST_REQUEST", "LEAST_CONN", "RANDOM", "UNSPECIFIED") },
+  tls: { mode: oneOf("ISTIO_MUTUAL", "DISABLE") },
+};
+const trafficPolicy: Supported = { ...trafficPolicyParts, portLevelSettings: { ...trafficPolicyParts, port: true } };
+
+export const destinationRuleFields: Supported = { host: true, trafficPolicy, subsets: { name: true, labels: true, trafficPolicy }, exportTo };
+
+export const istioGatewayFields: Supported = {
+  selector: true,
+  servers: { name: true, hosts: true, port: { number: true, name: true, protocol: oneOf("HTTP", "http") } },
+};
+
+export const gatewayFields: Supported = {
+  gatewayClassName: true,
+  listeners: { name: true, port: true, hostname: true, protocol: oneOf("HTTP"), allowedRoutes: true },
+};
+
+export const httpRouteFields: Supported = {
+  parentRefs: true,
+  hostnames: true,
+  rules: {
+    name: true,
+    matches: true,
+    timeouts: { request: true },
+    backendRefs: { group: true, kind: true, namespace: true, name: true, port: true, weight: true },
+  },
+};
+
+/** Paths of what is set and not supported: `spec.http[2].corsPolicy`. */
+export function unsupportedFields(value: unknown, supported: Supported, path: string): readonly string[] {
+  if (supported === true || isEmpty(value)) return [];
+  if (Array.isArray(value)) return value.flatMap((item, i) => unsupportedFields(item, supported, `${path}[${i}]`));
+  if (typeof supported === "function") return supported(value) ? [] : [path];
+  if (typeof value !== "object" || value === null) return [path];
+  return Object.entries(value).flatMap(([field, inner]: [string, unknown]) => {
+    const known = supported[field];
+    const innerPath = `${path}.${field}`;
+    if (known !== undefined) return unsupportedFields(inner, known, innerPath);
+    return isEmpty(inner) ? [] : [innerPath];
+  });
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null || value === false || value === "") return true;
+  return typeof value === "object" && Object.keys(value).length === 0;
+}

@@ -1,0 +1,141 @@
+/** Status of Gateway API's kinds, with the conditions and reasons of its specification. */
+import { admits, hostnamesOn, isOurs, refersTo } from "#compile/mesh/gateway.ts";
+import { backendProblem, isGatewayParent, isServiceParent, parentNamespace } from "#compile/mesh/http-route.ts";
+import { gatewayController, ingressGateway } from "#compile/mesh/settings.ts";
+import { gatewayFields, httpRouteFields, unsupportedFields } from "#compile/mesh/supported.ts";
+import { regexProblem } from "#compile/mesh/regex.ts";
+import type { Gateway, GatewayClass, GatewayListener, HTTPRoute, ParentReference } from "#model/gateway-api.ts";
+import type { WorldReader } from "#model/world.ts";
+import { fails, holds, type PlainCondition } from "./condition.ts";
+import { formatFinding, invalid, reference, unsupported, type Finding } from "./finding.ts";
+
+/** Also the name under which Istio's class asks for a controller, so that its manifests work unchanged. */
+const controllers = new Set([gatewayController, "istio.io/gateway-controller"]);
+
+export function gatewayClassStatus({ spec }: GatewayClass): object | undefined {
+  return controllers.has(spec.controllerName) ? { conditions: [holds("Accepted")] } : undefined;
+}
+
+export function gatewayFindings(gateway: Gateway): readonly Finding[] {
+  if (!isOurs(gateway)) return [];
+  return unsupportedFields(gateway.spec, gatewayFields, "spec").map((field) =>
+    /^spec\.listeners\[\d+\]\.(tls|protocol)$/.test(field) ? unsupported(field, "is not supported yet, so this listener is not served") : unsupported(field),
+  );
+}
+
+export function gatewayStatus(gateway: Gateway, world: WorldReader): object | undefined {
+  if (!isOurs(gateway)) return undefined;
+  const addresses = gatewayAddresses(world);
+  const findings = gatewayFindings(gateway);
+  const serves = gateway.spec.listeners.some(({ protocol }) => protocol === "HTTP");
+  return {
+    addresses,
+    conditions: [
+      serves
+        ? holds("Accepted", "Accepted", findings.map(formatFinding).join("; "))
+        : fails("Accepted", "ListenersNotValid", findings.map(formatFinding).join("; ")),
+      addresses.length > 0
+        ? holds("Programmed")
+        : fails("Programmed", "AddressNotAssigned", `Service ${ingressGateway.namespace}/${ingressGateway.service} has no address yet`),
+    ],
+    listeners: gateway.spec.listeners.map((listener) => listenerStatus(gateway, listener, world)),
+  };
+}
+
+function gatewayAddresses(world: WorldReader): readonly { readonly type: string; readonly value: string }[] {
+  const service = world.get("Service", `${ingressGateway.namespace}/${ingressGateway.service}`);
+  const ips = (service?.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => ip ?? []);
+  return ips.map((value) => ({ type: "IPAddress", value }));
+}
+
+function listenerStatus(gateway: Gateway, listener: GatewayListener, world: WorldReader): object {
+  const isHttp = listener.protocol === "HTTP";
+  const attached = world
+    .all("HTTPRoute")
+    .filter((route) =>
+      (route.spec.parentRefs ?? []).some(
+        (parent) => refersTo(route, parent, gateway, listener) && admits(route, gateway, listener, world) && hostnamesOn(route, listener.hostname).length > 0,
+      ),
+    );
+  const why = `protocol ${listener.protocol} is not supported yet; use HTTP`;
+  const kinds = listener.allowedRoutes?.kinds ?? [];
+  const known = kinds.length === 0 || kinds.some(({ kind }) => kind === "HTTPRoute");
+  return {
+    name: listener.name,
+    attachedRoutes: isHttp ? attached.length : 0,
+    supportedKinds: isHttp && known ? [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute" }] : [],
+    conditions: [
+      isHttp ? holds("Accepted") : fails("Accepted", "UnsupportedProtocol", why),
+      isHttp ? holds("Programmed") : fails("Programmed", "Invalid", why),
+      kinds.every(({ kind }) => kind === "HTTPRoute")
+        ? holds("ResolvedRefs")
+        : fails("ResolvedRefs", "InvalidRouteKinds", "only routes of kind HTTPRoute are supported"),
+      { ...fails("Conflicted", "NoConflicts", "") },
+    ],
+  };
+}
+
+export function httpRouteFindings(route: HTTPRoute, world: WorldReader): readonly Finding[] {
+  const rules = route.spec.rules ?? [];
+  return [
+    ...unsupportedFields(route.spec, httpRouteFields, "spec").map((field) => unsupported(field)),
+    ...rules.flatMap(({ matches = [], backendRefs = [] }, i) => [
+      ...backendRefs.flatMap((ref, j) => {
+        const problem = backendProblem(route, ref, world);
+        return problem === undefined ? [] : [reference(`spec.rules[${i}].backendRefs[${j}]`, problem.reason, problem.message)];
+      }),
+      ...matches.flatMap(({ path, headers = [], queryParams = [] }, j) =>
+        [path, ...headers, ...queryParams].flatMap((part) => {
+          const problem = part?.type === "RegularExpression" ? regexProblem(part.value ?? "") : undefined;
+          return problem === undefined
+            ? []
+            : [invalid(`spec.rules[${i}].matches[${j}]`, `has an expression that cannot be read, so it holds for no request: ${problem}`)];
+        }),
+      ),
+    ]),
+  ];
+}
+
+export function httpRouteStatus(route: HTTPRoute, world: WorldReader): object {
+  const findings = httpRouteFindings(route, world);
+  const missing = findings.filter(({ about }) => about === "reference");
+  const partly = findings.filter(({ about }) => about === "unsupported" || about === "invalid");
+  const resolved = missing[0] === undefined ? holds("ResolvedRefs") : fails("ResolvedRefs", missing[0].reason, missing.map(formatFinding).join("; "));
+  const partial = partly.length === 0 ? [] : [holds("PartiallyInvalid", "UnsupportedValue", partly.map(formatFinding).join("; "))];
+  const parents = (route.spec.parentRefs ?? []).flatMap((parentRef) => {
+    const accepted = acceptance(route, parentRef, world);
+    return accepted === undefined ? [] : [{ parentRef, controllerName: gatewayController, conditions: [accepted, resolved, ...partial] }];
+  });
+  return { parents };
+}
+
+/** undefined: the parent is another controller's. */
+function acceptance(route: HTTPRoute, parent: ParentReference, world: WorldReader): PlainCondition | undefined {
+  const key = `${parentNamespace(route, parent)}/${parent.name}`;
+  if (isServiceParent(parent)) {
+    const service = world.get("Service", key);
+    if (service === undefined) return fails("Accepted", "NoMatchingParent", `Service ${key} does not exist`);
+    const ports = (service.spec.ports ?? []).map(({ port }) => port);
+    if (parent.port !== undefined && !ports.includes(parent.port))
+      return fails("Accepted", "NoMatchingParent", `Service ${key} has no port ${parent.port} (it has ${ports.join(", ")})`);
+    return holds("Accepted");
+  }
+  if (!isGatewayParent(parent)) return undefined;
+  const gateway = world.get("Gateway", key);
+  if (gateway === undefined) return fails("Accepted", "NoMatchingParent", `Gateway ${key} does not exist`);
+  if (!isOurs(gateway)) return undefined;
+  const named = gateway.spec.listeners.filter((listener) => refersTo(route, parent, gateway, listener));
+  if (named.length === 0)
+    return fails("Accepted", "NoMatchingParent", `Gateway ${key} has no such listener (it has ${gateway.spec.listeners.map(({ name }) => name).join(", ")})`);
+  const open = named.filter((listener) => admits(route, gateway, listener, world));
+  if (open.length === 0)
+    return fails(
+      "Accepted",
+      "NotAllowedByListeners",
+      `allowedRoutes of Gateway ${key} does not let in HTTPRoutes of namespace ${route.metadata.namespace ?? ""}`,
+    );
+  if (!open.some((listener) => hostnamesOn(route, listener.hostname).length > 0)) {
+    return fails("Accepted", "NoMatchingListenerHostname", `no listener of Gateway ${key} serves ${(route.spec.hostnames ?? []).join(", ")}`);
+  }
+  return holds("Accepted");
+}
