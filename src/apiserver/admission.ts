@@ -1,7 +1,7 @@
 /** What looks at an object before it is stored: changes it, warns, or refuses it. */
 import type { KindId } from "#model/kinds.ts";
 import type { KubeObject } from "#model/object.ts";
-import type { Pod } from "#model/core.ts";
+import type { Namespace, Pod } from "#model/core.ts";
 import type { Problem } from "#model/problem.ts";
 import type { User } from "./authorization.ts";
 
@@ -11,6 +11,8 @@ export interface AdmissionContext {
   readonly operation: Operation;
   readonly kind: KindId;
   readonly namespace: string | undefined;
+  /** As stored; undefined for cluster-scoped kinds. */
+  readonly namespaceObject: Namespace | undefined;
   /** On update. */
   readonly old: KubeObject | undefined;
   readonly user: User;

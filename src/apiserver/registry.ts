@@ -5,6 +5,7 @@
 import type { Clock } from "#host/clock.ts";
 import type { Random } from "#host/random.ts";
 import { structurallyEqual } from "#lib/equal.ts";
+import type { Namespace } from "#model/core.ts";
 import { decodeObject, isRecord } from "#model/decode.ts";
 import { withDefaults } from "#model/defaults.ts";
 import { storedApiVersion, type KindInfo } from "#model/kinds.ts";
@@ -195,6 +196,7 @@ export class Registry {
       operation,
       kind: place.info.id,
       namespace: place.namespace,
+      namespaceObject: place.namespace === undefined ? undefined : (this.store.get("Namespace", place.namespace) as Namespace | undefined),
       old,
       user: call.user,
       dryRun: call.dryRun,

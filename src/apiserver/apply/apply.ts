@@ -68,6 +68,11 @@ function differing(schema: SchemaFacts, live: unknown, config: unknown): FieldSe
   return set;
 }
 
+function isFilled(schema: SchemaFacts, value: unknown): boolean {
+  if (Array.isArray(value)) return isMergedList(schema) && value.length > 0;
+  return isRecord(value) && schema.type === "object" && schema.mapType !== "atomic" && Object.keys(value).length > 0;
+}
+
 function merge(schema: SchemaFacts, live: unknown, config: unknown): unknown {
   if (isRecord(config) && isRecord(live) && schema.type === "object" && schema.mapType !== "atomic") {
     const result: Record<string, unknown> = { ...live };
@@ -98,7 +103,12 @@ function remove(schema: SchemaFacts, value: unknown, gone: FieldSet): unknown {
   for (const [key, inner] of Object.entries(gone)) {
     const name = key.slice(2);
     if (!key.startsWith("f:")) continue;
-    const rest = isEmpty(inner) ? undefined : remove(fieldSchema(schema, name), result[name], inner);
+    // Who set an empty map owns no more than its being there: what others put into it stays.
+    const rest = isEmpty(inner)
+      ? isFilled(fieldSchema(schema, name), result[name])
+        ? result[name]
+        : undefined
+      : remove(fieldSchema(schema, name), result[name], inner);
     if (rest === undefined || (isRecord(rest) && Object.keys(rest).length === 0)) delete result[name];
     else result[name] = rest;
   }

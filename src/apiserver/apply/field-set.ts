@@ -87,13 +87,13 @@ export function union(a: FieldSet, b: FieldSet): FieldSet {
   return result;
 }
 
-/** The leaves of `a` that are not in `b`; what a leaf of `b` names goes with all below it. */
+/** Paths of `a` that are not in `b`. A node with children stands for them alone; a leaf for itself. */
 export function difference(a: FieldSet, b: FieldSet): FieldSet {
   const result: Record<string, FieldSet> = {};
   for (const [key, inner] of Object.entries(a)) {
     const other = b[key];
-    if (other === undefined) result[key] = inner;
-    else if (!isEmpty(other) && !isEmpty(inner)) {
+    if (other === undefined || isEmpty(other) !== isEmpty(inner)) result[key] = inner;
+    else if (!isEmpty(inner)) {
       const rest = difference(inner, other);
       if (!isEmpty(rest)) result[key] = rest;
     }
@@ -101,20 +101,28 @@ export function difference(a: FieldSet, b: FieldSet): FieldSet {
   return result;
 }
 
+/** Paths that are in both. */
 export function intersection(a: FieldSet, b: FieldSet): FieldSet {
   const result: Record<string, FieldSet> = {};
   for (const [key, inner] of Object.entries(a)) {
     const other = b[key];
-    if (other === undefined) continue;
+    if (other === undefined || isEmpty(other) !== isEmpty(inner)) continue;
     const both = intersection(inner, other);
-    if (!isEmpty(both) || isEmpty(inner) || isEmpty(other)) result[key] = both;
+    if (!isEmpty(both) || isEmpty(inner)) result[key] = both;
   }
   return result;
 }
 
-/** Only what the value still has. */
+/** Of `set` what the value still has; `existing` are all its fields. */
 export function present(set: FieldSet, existing: FieldSet): FieldSet {
-  return intersection(set, existing);
+  const result: Record<string, FieldSet> = {};
+  for (const [key, inner] of Object.entries(set)) {
+    const other = existing[key];
+    if (other === undefined) continue;
+    const kept = present(inner, other);
+    if (!isEmpty(kept) || isEmpty(inner)) result[key] = kept;
+  }
+  return result;
 }
 
 /** ".spec.containers[name="a"].image" for each leaf. */

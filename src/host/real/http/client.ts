@@ -16,7 +16,21 @@ const plainAgent = new PlainAgent({ keepAlive: true });
 /** By identity: connections of one client certificate must never serve another. */
 const tlsAgents = new Map<string, TlsAgent>();
 
-export function request(options: HttpRequestOptions): Promise<HttpResponse> {
+export async function request(options: HttpRequestOptions): Promise<HttpResponse> {
+  for (;;) {
+    try {
+      return await send(options);
+    } catch (error) {
+      // The server closed a kept connection just as we took it: nothing was answered, and the request goes out on another.
+      // Each try uses up a kept connection, and a new one is never stale, so this ends.
+      if (!(error instanceof HostError && error.cause instanceof StaleConnection)) throw error;
+    }
+  }
+}
+
+class StaleConnection extends Error {}
+
+function send(options: HttpRequestOptions): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
     const url = new URL(options.url);
     const fail = (cause: Error & { code?: string }) => reject(new HostError(cause.code ?? "EIO", `${options.method} ${options.url}`, cause.message, { cause }));
@@ -36,7 +50,10 @@ export function request(options: HttpRequestOptions): Promise<HttpResponse> {
     const deadline = options.timeoutMs === undefined ? undefined : setTimeout(() => outgoing.destroy(timeout(options.timeoutMs)), options.timeoutMs);
     outgoing.once("error", (cause) => {
       clearTimeout(deadline);
-      fail(cause);
+      const { code } = cause as Error & { code?: string };
+      fail(
+        outgoing.reusedSocket && (code === "ECONNRESET" || code === "EPIPE") ? Object.assign(new StaleConnection(cause.message, { cause }), { code }) : cause,
+      );
     });
     outgoing.once("response", (message) => {
       clearTimeout(deadline);

@@ -1,0 +1,119 @@
+/** How to reach an API server: from a kubeconfig, or from inside a pod of a real cluster. */
+import { dirname, isAbsolute, join } from "node:path";
+import { parse } from "yaml";
+import type { Files } from "#host/files.ts";
+import { HostError } from "#host/host-error.ts";
+
+export interface ApiAccess {
+  /** https://host:port, without a path. */
+  readonly url: string;
+  /** PEM texts. */
+  readonly tls?: {
+    readonly ca?: string;
+    readonly certificate?: string;
+    readonly privateKey?: string;
+    readonly serverName?: string;
+    readonly insecure?: boolean;
+  };
+  /** Asked before each request: tokens are rotated. */
+  readonly token?: () => Promise<string>;
+}
+
+export interface KubeAccess extends ApiAccess {
+  /** Of the context. */
+  readonly namespace: string;
+}
+
+interface Cluster {
+  readonly server?: string;
+  readonly "certificate-authority"?: string;
+  readonly "certificate-authority-data"?: string;
+  readonly "tls-server-name"?: string;
+  readonly "insecure-skip-tls-verify"?: boolean;
+}
+
+interface User {
+  readonly "client-certificate"?: string;
+  readonly "client-certificate-data"?: string;
+  readonly "client-key"?: string;
+  readonly "client-key-data"?: string;
+  readonly token?: string;
+  readonly tokenFile?: string;
+  readonly exec?: unknown;
+  readonly "auth-provider"?: unknown;
+}
+
+interface Context {
+  readonly cluster?: string;
+  readonly user?: string;
+  readonly namespace?: string;
+}
+
+/** Reads a kubeconfig file; `context` default: its current-context. Throws HostError that names the file and what it lacks. */
+export async function readKubeconfig(files: Pick<Files, "readText">, path: string, context?: string): Promise<KubeAccess> {
+  const fail = (message: string) => new HostError("ERR_WEFT_KUBECONFIG", path, message);
+  const config = parseConfig(await files.readText(path), fail);
+  const wanted = context ?? config["current-context"];
+  if (typeof wanted !== "string" || wanted === "") throw fail("names no current-context; choose one with --context");
+  const chosen = named<Context>(config, "contexts", "context", wanted);
+  if (chosen === undefined) throw fail(`has no context ${JSON.stringify(wanted)}`);
+  const cluster = named<Cluster>(config, "clusters", "cluster", chosen.cluster);
+  if (cluster?.server === undefined) throw fail(`has no cluster ${JSON.stringify(chosen.cluster)} with a server, which context ${JSON.stringify(wanted)} uses`);
+  const user = named<User>(config, "users", "user", chosen.user) ?? {};
+  if (user.exec !== undefined || user["auth-provider"] !== undefined) {
+    throw fail(`user ${JSON.stringify(chosen.user)} logs in through a plugin, which Weft does not run; use a client certificate or a token`);
+  }
+  const load = async (data: string | undefined, file: string | undefined): Promise<string | undefined> => {
+    if (data !== undefined) return Buffer.from(data, "base64").toString("utf8");
+    return file === undefined ? undefined : files.readText(isAbsolute(file) ? file : join(dirname(path), file));
+  };
+  const tls = {
+    ca: await load(cluster["certificate-authority-data"], cluster["certificate-authority"]),
+    certificate: await load(user["client-certificate-data"], user["client-certificate"]),
+    privateKey: await load(user["client-key-data"], user["client-key"]),
+    serverName: cluster["tls-server-name"],
+    insecure: cluster["insecure-skip-tls-verify"],
+  };
+  return {
+    url: cluster.server.replace(/\/+$/, ""),
+    namespace: chosen.namespace ?? "default",
+    tls: Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)),
+    ...tokenOf(files, user),
+  };
+}
+
+function parseConfig(text: string, fail: (message: string) => HostError): Readonly<Record<string, unknown>> {
+  try {
+    return (parse(text) ?? {}) as Readonly<Record<string, unknown>>;
+  } catch (cause) {
+    throw fail(`is no YAML: ${(cause as Error).message.split("\n")[0] ?? ""}`);
+  }
+}
+
+function named<T>(config: Readonly<Record<string, unknown>>, list: string, key: string, name: string | undefined): T | undefined {
+  const entries = Array.isArray(config[list]) ? (config[list] as readonly Readonly<Record<string, unknown>>[]) : [];
+  return entries.find((entry) => entry["name"] === name)?.[key] as T | undefined;
+}
+
+function tokenOf(files: Pick<Files, "readText">, { token, tokenFile }: User): Pick<ApiAccess, "token"> {
+  if (token !== undefined) return { token: () => Promise.resolve(token) };
+  return tokenFile === undefined ? {} : { token: () => tokenFrom(files, tokenFile) };
+}
+
+async function tokenFrom(files: Pick<Files, "readText">, path: string): Promise<string> {
+  return (await files.readText(path)).trim();
+}
+
+const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/** As a pod of a cluster; `env` has KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. undefined when this is no pod. */
+export async function inClusterAccess(files: Pick<Files, "readText">, env: Readonly<Record<string, string | undefined>>): Promise<KubeAccess | undefined> {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = "443" } = env;
+  if (host === undefined || host === "") return undefined;
+  return {
+    url: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    namespace: (await files.readText(`${ACCOUNT}/namespace`)).trim(),
+    tls: { ca: await files.readText(`${ACCOUNT}/ca.crt`) },
+    token: () => tokenFrom(files, `${ACCOUNT}/token`),
+  };
+}
