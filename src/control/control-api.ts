@@ -15,6 +15,7 @@ export interface Writer {
   patch<K extends KindId>(kind: K, object: Kinds[K], patch: object): Promise<void>;
   /** Patches `status` alone: conditions of built-in kinds are merged by type, other lists are replaced. */
   patchStatus<K extends KindId>(kind: K, object: Kinds[K], status: object): Promise<void>;
+  bind(pod: Kinds["Pod"], node: string): Promise<void>;
   /** Only this very object (its uid); what is gone already is fine. */
   remove<K extends KindId>(kind: K, object: Kinds[K], options?: { readonly gracePeriodSeconds?: number }): Promise<void>;
 }

@@ -32,6 +32,9 @@ export interface XdsOptions {
   readonly authorize: (call: Pick<RpcServerCall, "metadata" | "peer">) => { readonly proxy: string } | { readonly refused: string };
   /** A proxy refused an update: `typeUrl` and Envoy's own words. */
   readonly rejected?: (proxy: string, typeUrl: string, message: string) => void;
+  /** The first stream of a proxy opened, its last one closed. */
+  readonly connected?: (proxy: string) => void;
+  readonly disconnected?: (proxy: string) => void;
   /** After an answer no update is in flight on any stream. */
   readonly settled?: () => void;
 }
@@ -84,9 +87,11 @@ export function startXds(host: Pick<Host, "clock">, options: XdsOptions): Xds {
         },
         closed(gone) {
           streams.delete(gone);
+          if (![...streams].some((stream) => stream.proxy === gone.proxy)) options.disconnected?.(gone.proxy);
           settle();
         },
       });
+      if (![...streams].some((other) => other.proxy === stream.proxy)) options.connected?.(stream.proxy);
       streams.add(stream);
       return stream;
     };

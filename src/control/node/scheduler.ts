@@ -33,24 +33,16 @@ function isWaiting(pod: Pod): boolean {
   return (pod.spec.nodeName ?? "") === "" && pod.metadata.deletionTimestamp === undefined && !isFinished(pod) && (pod.spec.schedulingGates ?? []).length === 0;
 }
 
-async function bind({ world, writer, events, host }: ControllerContext, pod: Pod, node: string): Promise<void> {
+async function bind({ writer, events }: ControllerContext, pod: Pod, node: string): Promise<void> {
+  await writer.bind(pod, node);
   const name = keyOf(pod.metadata.namespace, pod.metadata.name);
-  // The condition first: once bound, the pod's status is its node's.
-  await writer.patchStatus("Pod", pod, { conditions: [scheduled({ status: "True", lastTransitionTime: nowText(host) })] });
-  const latest = world.get("Pod", name);
-  if (latest === undefined || !isWaiting(latest)) return;
-  await writer.patch("Pod", latest, { metadata: { resourceVersion: latest.metadata.resourceVersion }, spec: { nodeName: node } });
   events.record(pod, { type: "Normal", reason: "Scheduled", message: `Successfully assigned ${name} to ${node}` });
 }
 
 async function refuse({ writer, events, host }: ControllerContext, pod: Pod, message: string): Promise<void> {
   const before = pod.status?.conditions?.find((condition) => condition.type === "PodScheduled");
   if (before?.status === "False" && before.message === message) return;
-  const condition = scheduled({ status: "False", reason: "Unschedulable", message, lastTransitionTime: nowText(host) });
+  const condition = { type: "PodScheduled", status: "False", reason: "Unschedulable", message, lastTransitionTime: nowText(host) };
   await writer.patchStatus("Pod", pod, { phase: pod.status?.phase ?? "Pending", conditions: [condition] });
   events.record(pod, { type: "Warning", reason: "FailedScheduling", message });
-}
-
-function scheduled(facts: { status: string; reason?: string; message?: string; lastTransitionTime: string }) {
-  return { type: "PodScheduled", ...facts };
 }

@@ -1,6 +1,6 @@
 /**
  * What an empty cluster starts with. Pure. Everything is made only when it is missing, so what a user changed stays,
- * but for what must agree with this start of the cluster: nodes and the API's own endpoints.
+ * but for nodes, which must agree with this start of the cluster. The API server itself makes Kubernetes' own namespaces.
  */
 import type { KindId, Kinds } from "#model/kinds.ts";
 import type { RuntimeConfig } from "#model/config.ts";
@@ -19,11 +19,9 @@ function first<K extends KindId>(kind: K, object: Kinds[K]): FirstObject {
 }
 
 /** In the order in which they can be made. */
-export function firstObjects(config: Pick<RuntimeConfig, "dnsAddress" | "serviceCIDR" | "controlAddress">): readonly FirstObject[] {
+export function firstObjects(config: Pick<RuntimeConfig, "dnsAddress">): readonly FirstObject[] {
   return [
-    ...["default", "kube-system", "kube-public", "kube-node-lease", "istio-system"].map((name) =>
-      first("Namespace", { apiVersion: "v1", kind: "Namespace", metadata: { name, labels: { "kubernetes.io/metadata.name": name } } }),
-    ),
+    first("Namespace", { apiVersion: "v1", kind: "Namespace", metadata: { name: "istio-system" } }),
     ...["weft", "istio"].map((name) =>
       first("GatewayClass", {
         apiVersion: "gateway.networking.k8s.io/v1",
@@ -32,7 +30,6 @@ export function firstObjects(config: Pick<RuntimeConfig, "dnsAddress" | "service
         spec: { controllerName: GATEWAY_CONTROLLER },
       }),
     ),
-    ...apiService(config),
     first("Service", {
       apiVersion: "v1",
       kind: "Service",
@@ -47,27 +44,6 @@ export function firstObjects(config: Pick<RuntimeConfig, "dnsAddress" | "service
       },
     }),
     ...ingressGateway(),
-  ];
-}
-
-/** `kubernetes.default`, the API itself. */
-function apiService({ serviceCIDR, controlAddress }: Pick<RuntimeConfig, "serviceCIDR" | "controlAddress">): readonly FirstObject[] {
-  const metadata = { name: "kubernetes", namespace: "default", labels: { component: "apiserver", provider: "kubernetes" } };
-  return [
-    first("Service", {
-      apiVersion: "v1",
-      kind: "Service",
-      metadata,
-      spec: { clusterIP: serviceCIDR.replace(/\d+\/\d+$/, "1"), ports: [{ name: "https", port: 443, targetPort: 6443, protocol: "TCP" }] },
-    }),
-    first("EndpointSlice", {
-      apiVersion: "discovery.k8s.io/v1",
-      kind: "EndpointSlice",
-      metadata: { name: "kubernetes", namespace: "default", labels: { "kubernetes.io/service-name": "kubernetes" } },
-      addressType: "IPv4",
-      endpoints: [{ addresses: [controlAddress], conditions: { ready: true } }],
-      ports: [{ name: "https", port: 6443, protocol: "TCP" }],
-    }),
   ];
 }
 

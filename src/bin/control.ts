@@ -1,0 +1,68 @@
+/** The control plane on the real machine, with the embedded API server in it: `control.ts --config FILE`. */
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import type { Admission } from "#apiserver/admission.ts";
+import { startApiServer } from "#apiserver/apiserver.ts";
+import { connectApi } from "#client/client.ts";
+import { injectProxy } from "#compile/inject/inject.ts";
+import { startControl } from "#control/control.ts";
+import { realHost } from "#host/real/real.ts";
+import { parseRuntimeConfig } from "#model/config.ts";
+import type { RuntimeConfig } from "#model/config.ts";
+import type { Pod } from "#model/core.ts";
+import { createLog } from "#run/log.ts";
+import { Parts, runProgram } from "#run/program.ts";
+import type { Running } from "#run/program.ts";
+
+const { values } = parseArgs({ options: { config: { type: "string" } } });
+const host = realHost();
+const log = createLog({ program: "control", clock: host.clock, write: (line) => void process.stderr.write(line) });
+
+const inject: Admission = (object, { kind, operation, namespaceObject }) =>
+  kind === "Pod" && operation === "CREATE" ? injectProxy(object as Pod, namespaceObject) : object;
+
+function certificatesOf(config: RuntimeConfig, program: string): { certificate: string; privateKey: string; ca: string } {
+  const read = (name: string): string => readFileSync(`${config.runDir}/pki/${program}/${name}`, "utf8");
+  return { certificate: read("tls.crt"), privateKey: read("tls.key"), ca: read("ca.crt") };
+}
+
+function addressOf(text: string): { ip: string; port: number } {
+  const url = new URL(text.includes("://") ? text : `tcp://${text}`);
+  return { ip: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port) };
+}
+
+async function start(config: RuntimeConfig): Promise<Running> {
+  const parts = new Parts({ clock: host.clock, log });
+  const api = certificatesOf(config, "api");
+  const own = certificatesOf(config, "control");
+  const address = addressOf(config.apiUrl);
+  const server = await startApiServer({
+    host,
+    address,
+    tls: { certificate: api.certificate, privateKey: api.privateKey, clientCa: api.ca },
+    storagePath: `${config.stateDir}/api.db`,
+    admission: [inject],
+    // Agents know control by the organization of its own certificate.
+    nodeClientTls: own,
+    serviceCidr: config.serviceCIDR,
+    endpoint: address,
+    onBug: (error, what) => log.error("a request failed for a reason of ours", { object: what, error }),
+  });
+  parts.add("API server", server);
+  log.info("the API answers", { address: config.apiUrl });
+  const mesh = (name: string): string => readFileSync(`${config.stateDir}/pki/mesh-ca.${name}`, "utf8");
+  const control = startControl(host, {
+    api: connectApi({ host, url: config.apiUrl, tls: own, userAgent: "weft-control", onWarning: (text) => log.debug("the API server warns", { text }) }),
+    config,
+    log,
+    xdsAddress: addressOf(config.xdsAddress),
+    tls: { ...own, requireClientCertificate: true },
+    clusterCa: own.ca,
+    meshRoot: { certificate: mesh("crt"), privateKey: mesh("key") },
+  });
+  parts.add("control", control);
+  await control.ready;
+  return parts;
+}
+
+await runProgram(process, log, () => start(parseRuntimeConfig(readFileSync(values.config ?? "/run/weft/config.json", "utf8"))));
