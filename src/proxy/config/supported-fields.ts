@@ -91,7 +91,7 @@ export const SUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.extensions.transport_sockets.tls.v3.Secret": "name tls_certificate validation_context",
   "envoy.config.accesslog.v3.AccessLog": "name typed_config",
   "envoy.extensions.access_loggers.file.v3.FileAccessLog": "path format json_format typed_json_format log_format",
-  "envoy.config.core.v3.SubstitutionFormatString": "text_format json_format omit_empty_values content_type json_format_options",
+  "envoy.config.core.v3.SubstitutionFormatString": "text_format text_format_source json_format omit_empty_values content_type json_format_options",
 };
 
 /** Extensions (by message) that may stand in an `Any`. */

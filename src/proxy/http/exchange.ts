@@ -16,19 +16,19 @@ import type { ProxyMachine } from "#proxy/machine.ts";
 import type { MeasuredRequest } from "#proxy/stats/measured.ts";
 import { WheelEntry } from "#proxy/timer-wheel.ts";
 import type { ClusterRuntime } from "#proxy/upstream/cluster.ts";
-import type { ConnectFailure } from "#proxy/upstream/endpoint.ts";
+import type { ConnectFailure, EndpointCluster } from "#proxy/upstream/endpoint.ts";
 import type { ConnectionManager } from "./connection-manager.ts";
 import { FLAG, resetText } from "./flags.ts";
 import { ATTEMPT_COUNT, EXPECTED_TIMEOUT, FORWARDED_HOST, ORIGINAL_HOST, ORIGINAL_PATH, OVERLOADED, REQUEST_ID, SERVICE_TIME, WHY } from "./names.ts";
 import { enforce } from "./rbac-filter.ts";
 import { prepareRequest } from "./request-headers.ts";
 import type { Forward, RouteRuntime } from "./route-runtime.ts";
-import { UpstreamAttempt } from "./upstream-attempt.ts";
+import { type AttemptOwner, UpstreamAttempt } from "./upstream-attempt.ts";
 
 /** More of a request than this is not kept for another try, and stops the client while there is no connection to send it on. */
 const KEPT_BODY_BYTES = 64 * 1024;
 
-export class Exchange implements RequestHandler, AccessRecord, RequestView, MeasuredRequest {
+export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, RequestView, MeasuredRequest {
   readonly machine: ProxyMachine;
   readonly manager: ConnectionManager;
   readonly downstream: Downstream;
@@ -464,7 +464,7 @@ export class Exchange implements RequestHandler, AccessRecord, RequestView, Meas
     this.#replyTimeout(cluster, "response_timeout");
   }
 
-  #replyTimeout(cluster: ClusterRuntime, details: string): void {
+  #replyTimeout(cluster: EndpointCluster, details: string): void {
     this.flags = FLAG.upstreamTimeout;
     if (this.#responding) {
       this.stream.abort();

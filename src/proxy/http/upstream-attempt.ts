@@ -1,17 +1,31 @@
 /** One try of an exchange at one endpoint: waits for a connection, sends, receives. After `cancel` it says nothing more. */
 import type { HeaderBlock } from "#wire/http/header-block.ts";
-import type { ClientStream, ResponseHandler, ResponseHead, StreamFailure } from "#wire/http/stream.ts";
+import type { ClientStream, RequestHead, ResponseHandler, ResponseHead, ServerStream, StreamFailure } from "#wire/http/stream.ts";
 import { addressText } from "#proxy/listen/downstream.ts";
 import { WheelEntry } from "#proxy/timer-wheel.ts";
-import type { ClusterRuntime } from "#proxy/upstream/cluster.ts";
-import type { ConnectFailure, Endpoint, PoolWaiter } from "#proxy/upstream/endpoint.ts";
+import type { ConnectFailure, Endpoint, EndpointCluster, PoolWaiter } from "#proxy/upstream/endpoint.ts";
 import type { UpstreamConnection } from "#proxy/upstream/upstream-connection.ts";
-import type { Exchange } from "./exchange.ts";
+import type { ProxyMachine } from "#proxy/machine.ts";
+
+/** The exchange that tries. Each call names the attempt, though only the one at hand still speaks. */
+export interface AttemptOwner {
+  readonly machine: ProxyMachine;
+  readonly head: RequestHead;
+  readonly stream: ServerStream;
+  attached(attempt: UpstreamAttempt): void;
+  noConnection(attempt: UpstreamAttempt, failure: ConnectFailure): void;
+  upstreamHead(attempt: UpstreamAttempt, head: ResponseHead): void;
+  upstreamBody(attempt: UpstreamAttempt, bytes: Uint8Array, start: number, end: number): void;
+  upstreamEnd(trailers: HeaderBlock | undefined): void;
+  upstreamFailed(attempt: UpstreamAttempt, failure: StreamFailure, detail: string): void;
+  upstreamWritable(): void;
+  tryTimedOut(attempt: UpstreamAttempt): void;
+}
 
 export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
-  readonly #exchange: Exchange;
+  readonly #exchange: AttemptOwner;
   readonly endpoint: Endpoint;
-  readonly cluster: ClusterRuntime;
+  readonly cluster: EndpointCluster;
   #stream: ClientStream | undefined;
   #connection: UpstreamConnection | undefined;
   #over = false;
@@ -20,7 +34,7 @@ export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
   readonly #perTryTimeoutMs: number | undefined;
   #timeout: WheelEntry | undefined;
 
-  constructor(exchange: Exchange, endpoint: Endpoint, perTryTimeoutMs: number | undefined) {
+  constructor(exchange: AttemptOwner, endpoint: Endpoint, perTryTimeoutMs: number | undefined) {
     this.#exchange = exchange;
     this.endpoint = endpoint;
     this.cluster = endpoint.cluster;

@@ -5,8 +5,8 @@
 import type { EndpointState } from "#decide/endpoint/endpoint.ts";
 import type { Connection, ConnectionHandler, NetError, StreamAddress } from "#host/net.ts";
 import type { ClientTls } from "#proxy/tls/tls-config.ts";
-import type { ClusterRuntime } from "./cluster.ts";
-import { UpstreamConnection } from "./upstream-connection.ts";
+import type { ClusterStats } from "./cluster-stats.ts";
+import { type ConnectionOwner, UpstreamConnection } from "./upstream-connection.ts";
 
 /** Who waits for a connection. */
 export interface PoolWaiter {
@@ -32,8 +32,19 @@ export interface EndpointSettings {
   readonly workload: string | undefined;
 }
 
-export class Endpoint implements EndpointState {
-  readonly cluster: ClusterRuntime;
+/** What an endpoint needs of its cluster. */
+export interface EndpointCluster {
+  readonly name: string;
+  readonly stats: ClusterStats;
+  readonly breakers: { readonly maxConnections: number; readonly maxPending: number };
+  readonly maxRequestsPerConnection: number;
+  readonly removed: boolean;
+  nowMs(): number;
+  connect(endpoint: EndpointSettings, handler: ConnectionHandler): Connection;
+}
+
+export class Endpoint implements EndpointState, ConnectionOwner {
+  readonly cluster: EndpointCluster;
   readonly settings: EndpointSettings;
   weight = 1;
   healthy = true;
@@ -51,7 +62,7 @@ export class Endpoint implements EndpointState {
   #idle: UpstreamConnection[] = [];
   #pending: PoolWaiter[] = [];
 
-  constructor(cluster: ClusterRuntime, settings: EndpointSettings) {
+  constructor(cluster: EndpointCluster, settings: EndpointSettings) {
     this.cluster = cluster;
     this.settings = settings;
   }
@@ -109,6 +120,10 @@ export class Endpoint implements EndpointState {
   /** Opens a raw connection; TCP proxies use it without the pool. */
   open(handler: ConnectionHandler): Connection {
     return this.cluster.connect(this.settings, handler);
+  }
+
+  received(bytes: number): void {
+    this.cluster.stats.rxBytes.value += bytes;
   }
 
   connected(connection: UpstreamConnection): void {

@@ -1,31 +1,41 @@
 /** One HTTP/1.1 connection to an endpoint: the host's connection below, the codec above, the pool beside. */
 import type { Connection, ConnectionHandler, NetError } from "#host/net.ts";
 import { Http1ClientConnection } from "#wire/http1/client-connection.ts";
-import type { Endpoint } from "./endpoint.ts";
 
 const LIMITS = { maxBytes: 60 * 1024, maxHeaders: 100 };
 
+/** The pool that a connection belongs to: an endpoint. */
+export interface ConnectionOwner {
+  open(handler: ConnectionHandler): Connection;
+  connected(connection: UpstreamConnection): void;
+  connectFailed(connection: UpstreamConnection, error: NetError | undefined): void;
+  /** It can take a request. */
+  released(connection: UpstreamConnection): void;
+  closed(connection: UpstreamConnection): void;
+  received(bytes: number): void;
+}
+
 export class UpstreamConnection implements ConnectionHandler {
-  readonly endpoint: Endpoint;
+  readonly #owner: ConnectionOwner;
   readonly connection: Connection;
   readonly codec: Http1ClientConnection;
   connected = false;
   requests = 0;
   idleSinceMs = 0;
 
-  constructor(endpoint: Endpoint) {
-    this.endpoint = endpoint;
-    this.connection = endpoint.open(this);
+  constructor(owner: ConnectionOwner) {
+    this.#owner = owner;
+    this.connection = owner.open(this);
     this.codec = new Http1ClientConnection(this.connection, { limits: LIMITS, forwardTrailers: true }, this);
   }
 
   onConnect(): void {
     this.connected = true;
-    this.endpoint.connected(this);
+    this.#owner.connected(this);
   }
 
   onData(bytes: Uint8Array): void {
-    this.endpoint.cluster.stats.rxBytes.value += bytes.length;
+    this.#owner.received(bytes.length);
     this.codec.onData(bytes);
   }
 
@@ -39,15 +49,15 @@ export class UpstreamConnection implements ConnectionHandler {
 
   onClose(error?: NetError): void {
     if (!this.connected) {
-      this.endpoint.connectFailed(this, error);
+      this.#owner.connectFailed(this, error);
       return;
     }
     this.codec.onClose();
-    this.endpoint.closed(this);
+    this.#owner.closed(this);
   }
 
   /** From the codec: the exchange is over. */
   onIdle(reusable: boolean): void {
-    if (reusable) this.endpoint.released(this);
+    if (reusable) this.#owner.released(this);
   }
 }
