@@ -37,7 +37,7 @@ export function fakeNetns(kernel: FakeKernel, network: FakeNetwork, home: string
       kernel.make(path);
     },
     async remove(path) {
-      for (const { cidr } of kernel.find(path)?.addresses ?? []) network.unassign(ipOf(cidr));
+      for (const { cidr } of kernel.find(path)?.addresses ?? []) network.unassign(ipOf(cidr), path);
       kernel.remove(path);
     },
     exists: async (path) => kernel.find(path) !== undefined,
@@ -135,7 +135,7 @@ class Session implements NetlinkSession {
   }
 
   #unassign(link: FakeLink): void {
-    for (const each of link.namespace.addresses) if (each.link === link) this.#network.unassign(ipOf(each.cidr));
+    for (const each of link.namespace.addresses) if (each.link === link) this.#network.unassign(ipOf(each.cidr), link.namespace.path);
   }
 
   async addAddress(link: string, cidr: string): Promise<void> {
@@ -148,7 +148,7 @@ class Session implements NetlinkSession {
     const link = this.#here.links.get(name);
     if (link === undefined) return;
     this.#here.removeAddress(link, cidr);
-    this.#network.unassign(ipOf(cidr));
+    this.#network.unassign(ipOf(cidr), path);
   }
 
   async addRoute(route: RouteFacts): Promise<void> {

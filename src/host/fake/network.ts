@@ -41,7 +41,7 @@ export class FakeNetwork {
   readonly world: FakeWorld;
   redirect: Redirect | undefined;
   readonly #random: Random;
-  readonly #owners = new Map<string, string>();
+  readonly #owners = new Map<string, Set<string>>();
   readonly #listeners = new Map<string, FakeListener>();
   readonly #receivers = new Map<string, FakeReceiver>();
   #nextPort = 32_768;
@@ -51,20 +51,28 @@ export class FakeNetwork {
     this.#random = world.random("network");
   }
 
+  /** Several namespaces may have one address (each node answers the cluster's DNS address itself). */
   assign(ip: string, netns: string): void {
-    this.#owners.set(ip, netns);
+    const owners = this.#owners.get(ip) ?? new Set();
+    owners.add(netns);
+    this.#owners.set(ip, owners);
   }
 
-  unassign(ip: string): void {
-    this.#owners.delete(ip);
+  unassign(ip: string, netns: string): void {
+    const owners = this.#owners.get(ip);
+    owners?.delete(netns);
+    if (owners?.size === 0) this.#owners.delete(ip);
   }
 
-  ownerOf(ip: string): string | undefined {
-    return this.#owners.get(ip);
+  /** Seen from a namespace: its own addresses come first. */
+  ownerOf(ip: string, from: string): string | undefined {
+    if (isLoopback(ip)) return from;
+    const owners = this.#owners.get(ip);
+    return owners?.has(from) === true ? from : owners?.values().next().value;
   }
 
   addressOf(netns: string): string {
-    for (const [ip, owner] of this.#owners) if (owner === netns) return ip;
+    for (const [ip, owners] of this.#owners) if (owners.has(netns)) return ip;
     return "127.0.0.1";
   }
 
@@ -95,7 +103,7 @@ export class FakeNetwork {
     const changed = this.redirect?.(attempt);
     if (changed === "drop") return "drop";
     const to = changed?.to ?? attempt.to;
-    const netns = changed?.netns ?? (isLoopback(to.ip) ? attempt.from.netns : this.#owners.get(to.ip));
+    const netns = changed?.netns ?? this.ownerOf(to.ip, attempt.from.netns);
     if (netns === undefined) {
       const listener = this.#listenerAt(attempt.from.netns, to);
       return listener === undefined ? "drop" : { listener, netns: attempt.from.netns, to };
@@ -125,7 +133,7 @@ export class FakeNetwork {
 
   /** As UDP: what nobody waits for is lost. */
   send(from: Endpoint, to: SocketAddress, bytes: Uint8Array): void {
-    const netns = isLoopback(to.ip) ? from.netns : (this.#owners.get(to.ip) ?? from.netns);
+    const netns = this.ownerOf(to.ip, from.netns) ?? from.netns;
     const copy = bytes.slice();
     this.world.plan(this.delayMs(from.netns, netns), () => {
       for (const ip of [to.ip, "0.0.0.0", "::"]) {

@@ -9,6 +9,7 @@ import type { Clock, Timer } from "#host/clock.ts";
 import { FakeHttpNetwork } from "./http.ts";
 import { FakeKernel } from "./kernel.ts";
 import { FakeNetwork } from "./network.ts";
+import { RealWork } from "./real-work.ts";
 import { FakeRpcNetwork } from "./rpc.ts";
 import { seededRandom } from "./random.ts";
 import type { Random } from "#host/random.ts";
@@ -34,7 +35,7 @@ export interface TraceEntry {
 
 /** A wait that takes longer than this much virtual time is a hang. */
 const HANG_MS = 3_600_000;
-/** Turns of the real event loop that a promise may need (thread pool) while nothing is planned. */
+/** Turns of the real event loop that a promise may need while nothing is planned. */
 const REAL_TURNS = 2_000;
 
 export class FakeWorld {
@@ -46,6 +47,7 @@ export class FakeWorld {
   readonly kernel = new FakeKernel();
   readonly trace: TraceEntry[] = [];
   readonly clock: Clock;
+  readonly #realWork = new RealWork();
   #elapsedMs = 0;
   #planned = 0;
   /** Binary heap, earliest first. */
@@ -97,14 +99,19 @@ export class FakeWorld {
     };
     work.then(done, done);
     const started = this.#elapsedMs;
-    let waited = 0;
-    for (;;) {
-      await turn();
-      if (isDone) return work;
-      const ran = this.#step();
-      waited = ran ? 0 : waited + 1;
-      if (waited > REAL_TURNS) throw new Error(`seed ${this.seed}: at ${this.#elapsedMs} ms nothing more can happen, and what was waited for has not`);
-      if (this.#elapsedMs - started > HANG_MS) throw new Error(`seed ${this.seed}: waited ${HANG_MS} ms of virtual time`);
+    this.#realWork.watch();
+    try {
+      let waited = 0;
+      for (;;) {
+        await turn();
+        if (isDone) return await work;
+        if (this.#realWork.isBusy) continue;
+        waited = this.#step() ? 0 : waited + 1;
+        if (waited > REAL_TURNS) throw new Error(`seed ${this.seed}: at ${this.#elapsedMs} ms nothing more can happen, and what was waited for has not`);
+        if (this.#elapsedMs - started > HANG_MS) throw new Error(`seed ${this.seed}: waited ${HANG_MS} ms of virtual time`);
+      }
+    } finally {
+      this.#realWork.unwatch();
     }
   }
 
