@@ -21,7 +21,7 @@ export function desiredSlices(service: Service, podsOfNamespace: readonly Pod[])
   const pods = podsOfNamespace.filter((pod) => matchesLabels(selector, pod.metadata.labels) && (pod.status?.podIP ?? "") !== "" && !isFinished(pod));
   // Pods that name different numbers by one port name go into different slices: a slice has one list of ports.
   const groups = new Map<string, { ports: SlicePort[]; pods: Pod[] }>();
-  for (const pod of pods.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))) {
+  for (const pod of pods.toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))) {
     const ports = (service.spec.ports ?? []).flatMap((port) => slicePort(port, pod));
     const family = (pod.status?.podIP ?? "").includes(":") ? "IPv6" : "IPv4";
     const key = JSON.stringify([family, ports]);

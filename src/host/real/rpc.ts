@@ -1,5 +1,7 @@
 /** gRPC by grpc-js; the only file that loads it, and only when a program first serves or connects (it costs 70 ms). */
 import { createRequire } from "node:module";
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
 import { chmod, rm } from "node:fs/promises";
 import type * as Grpc from "@grpc/grpc-js";
 import { HostError } from "#host/host-error.ts";
@@ -120,12 +122,21 @@ function accept(call: Grpc.ServerDuplexStream<Buffer, Uint8Array>, method: RpcMe
   call.on("error", close);
 }
 
+/** RFC 6761: a name that is nobody's. TLS has no server names that are addresses (RFC 6066), and Node warns about them. */
+const NO_NAME = "address.invalid";
+
 function connect(options: RpcConnectOptions): RpcChannel {
-  const { tls } = options;
+  const { address, tls } = options;
+  const name = tls?.serverName ?? ("ip" in address ? address.ip : "localhost");
   const credentials =
-    tls === undefined ? grpc().credentials.createInsecure() : grpc().credentials.createSsl(Buffer.from(tls.ca), pem(tls.privateKey), pem(tls.certificate));
-  const name = tls?.serverName === undefined ? {} : { "grpc.ssl_target_name_override": tls.serverName, "grpc.default_authority": tls.serverName };
-  const client = new (grpc().Client)(target(options.address), credentials, { ...CHANNEL_OPTIONS, ...name });
+    tls === undefined
+      ? grpc().credentials.createInsecure()
+      : grpc().credentials.createSsl(Buffer.from(tls.ca), pem(tls.privateKey), pem(tls.certificate), {
+          checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate),
+        });
+  const shown = isIP(name) === 0 ? name : NO_NAME;
+  const names = tls === undefined ? {} : { "grpc.ssl_target_name_override": shown, "grpc.default_authority": shown };
+  const client = new (grpc().Client)(target(address), credentials, { ...CHANNEL_OPTIONS, ...names });
   const open = new Set<Grpc.ClientDuplexStream<Uint8Array, Buffer>>();
   return {
     call(method, metadata, handler) {
