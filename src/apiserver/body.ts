@@ -1,7 +1,8 @@
-/** Request bodies: JSON and YAML; protobuf is refused in words, and clients that offer it fall back to JSON. */
+/** Request bodies: JSON, YAML, and protobuf for the kinds that are Kubernetes' own. */
 import { parseDocument } from "yaml";
 import { HostError } from "#host/host-error.ts";
 import type { HttpExchange } from "#host/http.ts";
+import { parseProtobufBody, PROTOBUF } from "./protobuf.ts";
 import { ApiError, badRequest } from "./status.ts";
 
 export interface Body {
@@ -18,8 +19,9 @@ export async function readBody(exchange: HttpExchange): Promise<Body> {
   if (bytes.length === 0) return { mediaType, value: undefined };
   const isJson = mediaType === "" || /[/+]json$/.test(mediaType);
   const isYaml = /[/+]yaml$/.test(mediaType);
+  if (mediaType === PROTOBUF) return { mediaType, value: parseProtobufBody(bytes) };
   if (!isJson && !isYaml) {
-    const accepted = "application/json, application/yaml";
+    const accepted = `application/json, application/yaml, ${PROTOBUF}`;
     throw new ApiError(
       "UnsupportedMediaType",
       `the body of the request was in an unknown format - accepted media types include: ${accepted} (got ${mediaType})`,

@@ -23,8 +23,8 @@ const age: Column = { name: "Age", type: "string", cell: (object: KubeObject, no
 const column = <T extends KubeObject>(name: string, cell: (object: T, now: number) => string | number): Column => ({ name, type: "string", cell });
 const number = <T extends KubeObject>(name: string, cell: (object: T, now: number) => number): Column => ({ name, type: "integer", cell });
 const wide = (each: Column): Column => ({ ...each, wide: true });
-/** Date columns are sent as times; kubectl turns them into ages. Only definitions of our own kind (CRDs upstream) use them. */
-const created: Column = { name: "Age", type: "date", cell: (object: KubeObject) => object.metadata.creationTimestamp ?? "" };
+/** Kinds that are CRDs upstream call the column a date; the server writes the age all the same. */
+const created: Column = { ...age, type: "date" };
 
 const columns: { readonly [K in KindId]?: readonly Column[] } = {
   Namespace: [column<Namespace>("Status", (object) => object.status?.phase ?? "Active"), age],

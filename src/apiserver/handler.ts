@@ -8,7 +8,7 @@ import { deleteObject, deleteOptions } from "./deletion.ts";
 import { discover } from "./discovery.ts";
 import type { Lists } from "./listing.ts";
 import type { NodeProxy } from "./node-proxy.ts";
-import { openApiIndex, openApiV2, openApiV3 } from "./openapi.ts";
+import { OPENAPI_V2_PROTOBUF, openApiIndex, openApiV2, openApiV2WithoutTypes, openApiV3 } from "./openapi.ts";
 import { patched, patchObject } from "./patching.ts";
 import type { Call, Place, Registry } from "./registry.ts";
 import { formOf, representation, type Representation } from "./represent.ts";
@@ -106,9 +106,8 @@ export class Handler {
       if (document === undefined) throw new ApiError("NotFound", `no OpenAPI document at ${path}`);
       respond(exchange, 200, document);
     } else if (path === "/openapi/v2") {
-      if (/protobuf/.test(accept) && !/json|\*\/\*/.test(accept))
-        throw new ApiError("NotAcceptable", "only the following media types are accepted: application/json");
-      respond(exchange, 200, openApiV2());
+      if (/protobuf/.test(accept) && !/json|\*\/\*/.test(accept)) exchange.respond(200, { "content-type": OPENAPI_V2_PROTOBUF }, openApiV2WithoutTypes());
+      else respond(exchange, 200, openApiV2());
     } else {
       const found = discover(path, accept, this.#parts.serverAddress);
       if (found === undefined) return false;

@@ -56,6 +56,19 @@ export function openApiV2(): Json {
   return v2;
 }
 
+export const OPENAPI_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+/**
+ * A version 2 document without types, as protobuf (openapi.v2.Document: swagger = 1, info = 2, paths = 8). kubectl and helm
+ * ask for it in no other form, and only to check kinds that version 3 does not have: they skip that check, and then say
+ * which kind the server lacks. Fields are checked by the server (fieldValidation).
+ */
+export function openApiV2WithoutTypes(): Uint8Array {
+  const field = (number: number, bytes: Uint8Array) => Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes]);
+  const info = Buffer.concat([field(1, Buffer.from("Weft")), field(2, Buffer.from(VERSION.gitVersion))]);
+  return Buffer.concat([field(1, Buffer.from("2.0")), field(2, info), field(8, Buffer.alloc(0))]);
+}
+
 /** The types of one document, each named one written once. */
 class SchemaWriter {
   readonly schemas: Record<string, Json> = {};
