@@ -1,5 +1,5 @@
 /** The API server as a `Cluster`: the node's pods kept current by a watch, statuses by merge patches. */
-import { isApiError } from "#client/api-error.ts";
+import { ApiRefusal, isConflict, isNotFound } from "#client/api-error.ts";
 import { nameOf, type ApiClient } from "#client/client.ts";
 import { followWorld, type FollowedWorld } from "#client/informer.ts";
 import type { Host } from "#host/host.ts";
@@ -29,23 +29,21 @@ export class ApiCluster implements Cluster {
     const { api, host, log, nodeName } = options;
     this.#api = api;
     this.#sources = new ObjectSources({ api, host, changed: options.sourcesChanged });
-    this.#followed = followWorld({
-      api,
+    this.#followed = followWorld(api, ["Pod"], {
       host,
-      log,
-      kinds: ["Pod"],
       only: { Pod: { fieldSelector: `spec.nodeName=${nodeName}` } },
       changed: options.podsChanged,
+      onTrouble: (kind, error) => log.warn("the API server does not answer; pods go on as they are", { object: kind, error }),
     });
   }
 
   /** Until then nothing is known, and no pod of a former runtime may be given up. */
   get synced(): Promise<void> {
-    return this.#followed.synced;
+    return this.#followed.ready;
   }
 
   pods(): ReadonlyMap<string, Pod> {
-    return new Map(this.#followed.reader.all("Pod").map((pod) => [`${pod.metadata.namespace}/${pod.metadata.name}`, pod]));
+    return this.#followed.world.Pod ?? new Map();
   }
 
   sources(namespace: string): Sources {
@@ -61,7 +59,7 @@ export class ApiCluster implements Cluster {
       await this.#api.patch("Pod", nameOf(pod), { metadata: { uid: pod.metadata.uid }, status }, { subresource: "status" });
     } catch (error) {
       // The object is gone, or it is another pod of the same name by now.
-      if (!isApiError(error, "NotFound") && !isApiError(error, "Conflict")) throw error;
+      if (!isNotFound(error) && !isConflict(error)) throw error;
     }
   }
 
@@ -70,7 +68,7 @@ export class ApiCluster implements Cluster {
       await this.#api.delete("Pod", nameOf(pod), { gracePeriodSeconds: 0, ...(pod.metadata.uid === undefined ? {} : { uid: pod.metadata.uid }) });
     } catch (error) {
       // Conflict: a newer pod of the same name. Forbidden: the object that we knew is gone, and nothing says it was ours.
-      if (!isApiError(error, "NotFound") && !isApiError(error, "Conflict") && !isApiError(error, "Forbidden")) throw error;
+      if (!isNotFound(error) && !isConflict(error) && !(error instanceof ApiRefusal && error.status.code === 403)) throw error;
     }
   }
 
@@ -85,7 +83,7 @@ export class ApiCluster implements Cluster {
 
   async writeNode(node: Node): Promise<void> {
     if (!this.#nodeMade) {
-      const known = await this.#api.get("Node", { name: node.metadata.name });
+      const known = await this.#api.find("Node", node.metadata.name);
       if (known === undefined) await this.#api.create("Node", node);
       // Who wrote it first (the control plane may) need not know what this machine is.
       else await this.#api.patch("Node", nameOf(node), { metadata: { labels: node.metadata.labels } });
@@ -94,7 +92,7 @@ export class ApiCluster implements Cluster {
     try {
       await this.#api.patch("Node", nameOf(node), { status: node.status }, { subresource: "status", type: "strategic" });
     } catch (error) {
-      if (isApiError(error, "NotFound")) this.#nodeMade = false;
+      if (isNotFound(error)) this.#nodeMade = false;
       throw error;
     }
   }
@@ -103,12 +101,14 @@ export class ApiCluster implements Cluster {
     try {
       await this.#api.patch("Lease", nameOf(lease), { spec: lease.spec });
     } catch (error) {
-      if (!isApiError(error, "NotFound")) throw error;
+      if (!isNotFound(error)) throw error;
       await this.#api.create("Lease", lease);
     }
   }
 
-  async stop(): Promise<void> {
-    await Promise.all([this.#followed.stop(), this.#sources.stop()]);
+  stop(): Promise<void> {
+    this.#followed.stop();
+    this.#sources.stop();
+    return Promise.resolve();
   }
 }

@@ -7,7 +7,6 @@ import { followWorld, type FollowedWorld } from "#client/informer.ts";
 import type { Host } from "#host/host.ts";
 import type { ConfigMap, Secret } from "#model/core.ts";
 import { keyOf } from "#model/object.ts";
-import { silentLog } from "#run/log.ts";
 import type { Sources } from "./environment.ts";
 
 export interface ObjectSourcesOptions {
@@ -27,18 +26,18 @@ export class ObjectSources {
 
   of(namespace: string): Sources {
     return {
-      configMap: (name): ConfigMap | undefined => this.#follow("ConfigMap", namespace, name).reader.get("ConfigMap", keyOf(namespace, name)),
-      secret: (name): Secret | undefined => this.#follow("Secret", namespace, name).reader.get("Secret", keyOf(namespace, name)),
+      configMap: (name): ConfigMap | undefined => this.#follow("ConfigMap", namespace, name).world.ConfigMap?.get(keyOf(namespace, name)),
+      secret: (name): Secret | undefined => this.#follow("Secret", namespace, name).world.Secret?.get(keyOf(namespace, name)),
     };
   }
 
   /** Resolves when what was asked for so far has been looked for once. */
   async settled(): Promise<void> {
-    await Promise.all([...this.#followed.values()].map((followed) => followed.synced));
+    await Promise.all([...this.#followed.values()].map((followed) => followed.ready));
   }
 
-  async stop(): Promise<void> {
-    await Promise.all([...this.#followed.values()].map((followed) => followed.stop()));
+  stop(): void {
+    for (const followed of this.#followed.values()) followed.stop();
   }
 
   #follow(kind: "ConfigMap" | "Secret", namespace: string, name: string): FollowedWorld {
@@ -46,7 +45,7 @@ export class ObjectSources {
     let followed = this.#followed.get(key);
     if (followed === undefined) {
       const { api, host, changed } = this.#options;
-      followed = followWorld({ api, host, log: silentLog, kinds: [kind], only: { [kind]: { namespace, fieldSelector: `metadata.name=${name}` } }, changed });
+      followed = followWorld(api, [kind], { host, only: { [kind]: { namespace, fieldSelector: `metadata.name=${name}` } }, changed });
       this.#followed.set(key, followed);
     }
     return followed;

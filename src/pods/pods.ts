@@ -44,7 +44,7 @@ export async function start(host: PodsHost, { runtime, node }: PodsConfig, log: 
   const cluster = parts.add(
     "api",
     new ApiCluster({
-      api: connectApi(host, { url: runtime.apiUrl, ca, certificate, privateKey }),
+      api: connectApi({ host, url: runtime.apiUrl, tls: { ca, certificate, privateKey }, userAgent: "weft-pods" }),
       host,
       log,
       nodeName: node,
