@@ -5,11 +5,13 @@ import type { Admission } from "#apiserver/admission.ts";
 import { startApiServer } from "#apiserver/apiserver.ts";
 import { connectApi } from "#client/client.ts";
 import { injectProxy } from "#compile/inject/inject.ts";
+import { warnings } from "#compile/status/status.ts";
 import { startControl } from "#control/control.ts";
 import { realHost } from "#host/real/real.ts";
 import { parseRuntimeConfig } from "#model/config.ts";
 import type { RuntimeConfig } from "#model/config.ts";
 import type { Pod } from "#model/core.ts";
+import type { WorldReader } from "#model/world.ts";
 import { createLog } from "#run/log.ts";
 import { Parts, runProgram } from "#run/program.ts";
 import type { Running } from "#run/program.ts";
@@ -20,6 +22,13 @@ const log = createLog({ program: "control", clock: host.clock, write: (line) => 
 
 const inject: Admission = (object, { kind, operation, namespaceObject }) =>
   kind === "Pod" && operation === "CREATE" ? injectProxy(object as Pod, namespaceObject) : object;
+
+/** What the mesh cannot do with an object is said to whoever applies it, and later on its status. */
+const warn: Admission = (object, { warn: say, kind }) => {
+  if (world !== undefined && kind !== "Pod") for (const text of warnings(object, world)) say(text);
+  return object;
+};
+let world: WorldReader | undefined;
 
 function certificatesOf(config: RuntimeConfig, program: string): { certificate: string; privateKey: string; ca: string } {
   const read = (name: string): string => readFileSync(`${config.runDir}/pki/${program}/${name}`, "utf8");
@@ -41,7 +50,7 @@ async function start(config: RuntimeConfig): Promise<Running> {
     address,
     tls: { certificate: api.certificate, privateKey: api.privateKey, clientCa: api.ca },
     storagePath: `${config.stateDir}/api.db`,
-    admission: [inject],
+    admission: [inject, warn],
     // Agents know control by the organization of its own certificate.
     nodeClientTls: own,
     serviceCidr: config.serviceCIDR,
@@ -62,6 +71,7 @@ async function start(config: RuntimeConfig): Promise<Running> {
   });
   parts.add("control", control);
   await control.ready;
+  world = control.world;
   return parts;
 }
 

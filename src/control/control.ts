@@ -19,6 +19,7 @@ import type { StreamAddress } from "#host/net.ts";
 import type { RpcServeOptions, RpcServer } from "#host/rpc.ts";
 import type { RuntimeConfig } from "#model/config.ts";
 import { kindIds } from "#model/kinds.ts";
+import type { WorldReader } from "#model/world.ts";
 import type { Log } from "#run/log.ts";
 import { startXds } from "#xds/xds.ts";
 import type { Xds } from "#xds/xds.ts";
@@ -31,6 +32,7 @@ import { loadBalancers } from "./endpoints/load-balancers.ts";
 import { expireEvents } from "./event-expiry.ts";
 import { eventRecorder } from "./events.ts";
 import { LiveWorld } from "./live-world.ts";
+import { MeshStatuses } from "./mesh-status.ts";
 import { MeshPlans } from "./mesh-plans.ts";
 import { rootCertificates } from "./namespaces.ts";
 import { nodeLifecycle } from "./node/node-lifecycle.ts";
@@ -56,6 +58,8 @@ export interface ControlOptions {
 }
 
 export interface Control {
+  /** As last heard; empty until `ready`. */
+  readonly world: WorldReader;
   /** Resolves when the World is complete and the doors on 15012 are open. */
   readonly ready: Promise<void>;
   status(): ReturnType<Xds["status"]>;
@@ -75,6 +79,8 @@ export function startControl(host: ControlHost, options: ControlOptions): Contro
     },
     log,
   );
+  const context = { host, log, world, writer, events };
+  const statuses = new MeshStatuses(context);
   const controllers = runControllers(
     [
       deployments,
@@ -86,7 +92,7 @@ export function startControl(host: ControlHost, options: ControlOptions): Contro
       nodeLifecycle,
       podGarbage,
     ],
-    { host, log, world, writer, events },
+    context,
   );
   const changed = (changes: readonly ObjectChange[]): void => {
     for (const { kind, before, after } of changes) {
@@ -94,6 +100,7 @@ export function startControl(host: ControlHost, options: ControlOptions): Contro
       else if (before !== undefined) world.delete(kind, before);
     }
     plans.apply(changes);
+    statuses.apply(changes);
     controllers.changed(changes);
   };
   const followed = followWorld(
@@ -130,6 +137,7 @@ export function startControl(host: ControlHost, options: ControlOptions): Contro
     log.info("xDS and the CA are open", { address: server.address });
   };
   return {
+    world,
     ready: open(),
     status: () => xds.status(),
     async stop() {
@@ -137,7 +145,7 @@ export function startControl(host: ControlHost, options: ControlOptions): Contro
       await server?.close();
       xds.stop();
       followed.stop();
-      await controllers.stop();
+      await Promise.all([controllers.stop(), statuses.stop()]);
     },
   };
 }

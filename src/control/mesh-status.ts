@@ -1,0 +1,86 @@
+/**
+ * Writes what the compilers find out about mesh objects as conditions on their status. Which statuses may have changed
+ * is known from what each of them read; so a change of one Service looks at the routes to it and at nothing else.
+ */
+import type { ObjectChange } from "#client/informer.ts";
+import { kindsWithStatus, statusOf, withTimes } from "#compile/status/status.ts";
+import { WorldTables } from "#compile/world-tables.ts";
+import { structurallyEqual } from "#lib/equal.ts";
+import { Incremental } from "#lib/incremental.ts";
+import type { Derivation, Held } from "#lib/incremental.ts";
+import type { KindId } from "#model/kinds.ts";
+import { reconcileLoop } from "#run/reconcile.ts";
+import type { ReconcileLoop } from "#run/reconcile.ts";
+import { nowText } from "./control-api.ts";
+import type { ControllerContext } from "./control-api.ts";
+
+const KINDS_WITH_STATUS: ReadonlySet<KindId> = new Set(kindsWithStatus);
+
+export class MeshStatuses {
+  readonly #context: ControllerContext;
+  readonly #engine = new Incremental();
+  readonly #tables = new WorldTables(this.#engine);
+  readonly #status: Derivation<object | undefined>;
+  readonly #held = new Map<string, Held<object | undefined>>();
+  /** What was last written: a server that stores it in other words must not be asked again and again. */
+  readonly #written = new Map<string, object>();
+  readonly #loop: ReconcileLoop;
+
+  constructor(context: ControllerContext) {
+    this.#context = context;
+    this.#status = this.#engine.derive("status", (read, key) => {
+      const { kind, object: name } = splitStatusKey(key);
+      const reader = this.#tables.reader(read);
+      const object = reader.get(kind, name);
+      return object === undefined ? undefined : statusOf(kind, object, reader);
+    });
+    this.#loop = reconcileLoop({ name: "mesh status", host: context.host, log: context.log, concurrency: 8, reconcile: (key) => this.#write(key) });
+  }
+
+  apply(changes: readonly ObjectChange[]): void {
+    for (const { kind, key, after } of changes) {
+      this.#tables.apply(after === undefined ? { kind, key } : { kind, key, object: after });
+      if (!KINDS_WITH_STATUS.has(kind)) continue;
+      const statusKey = `${kind} ${key}`;
+      if (after === undefined) this.#forget(statusKey);
+      else {
+        if (!this.#held.has(statusKey)) this.#held.set(statusKey, this.#engine.hold(this.#status, statusKey));
+        this.#loop.add(statusKey);
+      }
+    }
+    for (const key of this.#engine.staleHeld(this.#status)) this.#loop.add(key);
+  }
+
+  stop(): Promise<void> {
+    return this.#loop.stop();
+  }
+
+  #forget(key: string): void {
+    this.#held.get(key)?.release();
+    this.#held.delete(key);
+    this.#written.delete(key);
+    this.#engine.collect();
+  }
+
+  async #write(key: string): Promise<void> {
+    const { world, writer, host } = this.#context;
+    const { kind, object: name } = splitStatusKey(key);
+    const object = world.get(kind, name);
+    const status = this.#held.get(key)?.get();
+    if (object === undefined || status === undefined) return;
+    const old = "status" in object ? object.status : undefined;
+    const { generation } = object.metadata;
+    const wanted = withTimes(status, old, nowText(host), generation);
+    if (structurallyEqual(wanted, old)) return;
+    // Without times, which differ at every look, but with the generation, which is observed anew.
+    const plain = withTimes(status, undefined, "", generation);
+    if (structurallyEqual(plain, this.#written.get(key))) return;
+    await writer.patchStatus(kind, object, wanted);
+    this.#written.set(key, plain);
+  }
+}
+
+function splitStatusKey(key: string): { readonly kind: KindId; readonly object: string } {
+  const space = key.indexOf(" ");
+  return { kind: key.slice(0, space) as KindId, object: key.slice(space + 1) };
+}
