@@ -148,7 +148,7 @@ class Session implements NetlinkSession {
     const link = this.#here.links.get(name);
     if (link === undefined) return;
     this.#here.removeAddress(link, cidr);
-    this.#network.unassign(ipOf(cidr), path);
+    this.#network.unassign(ipOf(cidr), this.#here.path);
   }
 
   async addRoute(route: RouteFacts): Promise<void> {
