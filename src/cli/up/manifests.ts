@@ -90,6 +90,13 @@ export async function applyManifests(api: ClusterApi, objects: readonly Manifest
   return { count: objects.length, warnings };
 }
 
+export async function deleteManifests(api: ClusterApi, objects: readonly ManifestObject[]): Promise<void> {
+  for (const object of objects) {
+    const answer = await api.request("DELETE", objectPath(object));
+    if (answer.status >= 300 && answer.status !== 404) throw new CliError(`${object.file}:${object.line}: ${messageOf(answer)}`, 1);
+  }
+}
+
 function objectPath(object: ManifestObject): string {
   const { apiVersion, kind, metadata } = object.raw as { apiVersion: string; kind: string; metadata?: { name?: unknown; namespace?: unknown } };
   const info: KindInfo | undefined = findKind(apiVersion, kind);

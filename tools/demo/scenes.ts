@@ -1,0 +1,128 @@
+/** The scenes of the demo, each judged: what the mesh and the network promise, shown on a running cluster. */
+import { randomUUID } from "node:crypto";
+import { binomialBounds } from "./binomial.ts";
+import { get, reviewsVersion, tally } from "./requests.ts";
+import type { Report } from "./report.ts";
+import { readUnderlay, splitFrames } from "./underlay.ts";
+import { CLUSTER, enter, runWeft, startWeft } from "./weft-command.ts";
+
+const REQUESTS = 1000;
+/** One run in a million may fail by chance. */
+const ERROR = 1e-6;
+const REVIEWS = "/api/v1/products/0/reviews";
+
+export interface Scene {
+  readonly gateway: string;
+  readonly report: Report;
+  /** Applies a file of examples/demo. */
+  apply(file: string): Promise<void>;
+  remove(file: string): Promise<void>;
+}
+
+export async function showSplit({ gateway, report }: Scene): Promise<void> {
+  report.heading(`${REQUESTS} requests, 90/10 between reviews v1 and v3; jason always gets v2`);
+  const jason = (): Promise<string> => get(gateway + REVIEWS, { "end-user": "jason" }).then(reviewsVersion);
+  // The route for jason tells when the routes have arrived.
+  await report.eventually(
+    () => tally(20, jason),
+    (counts) => counts.get("v2") === 20,
+  );
+  const counts = await tally(REQUESTS, () => get(gateway + REVIEWS).then(reviewsVersion));
+  const { low, high } = binomialBounds(REQUESTS, 0.1, ERROR);
+  const v3 = counts.get("v3") ?? 0;
+  const said = [...counts].map(([version, count]) => `${version} ${count}`).join(", ");
+  report.judge(v3 >= low && v3 <= high && v3 + (counts.get("v1") ?? 0) === REQUESTS, `${said}; v3 should be between ${low} and ${high}`);
+  const forJason = await tally(100, jason);
+  report.judge(forJason.get("v2") === 100, `end-user: jason: ${[...forJason].map(([version, count]) => `${version} ${count}`).join(", ")}`);
+}
+
+/** A capture of both ports of the underlay; `finish` returns its frames. */
+export function startCapture(): { finish(): Promise<readonly Uint8Array[]> } {
+  const parts: Buffer[][] = [];
+  const children = ["node-1", "node-2"].map((port) => {
+    const child = startWeft(["enter", "--name", CLUSTER, "--", process.execPath, "tools/demo/capture.ts", port]);
+    const chunks: Buffer[] = [];
+    parts.push(chunks);
+    child.stdout?.on("data", (bytes: Buffer) => chunks.push(bytes));
+    return child;
+  });
+  return {
+    async finish() {
+      await Promise.all(
+        children.map((child) => {
+          const ended = new Promise((resolve) => child.on("close", resolve));
+          child.stdin?.end();
+          return ended;
+        }),
+      );
+      return parts.flatMap((chunks) => splitFrames(Buffer.concat(chunks)));
+    },
+  };
+}
+
+export async function showWire({ gateway, report }: Scene, capture: ReturnType<typeof startCapture>): Promise<void> {
+  report.heading("the wire between the nodes");
+  const marker = `marker-${randomUUID()}`;
+  const counts = await tally(50, () => get(`${gateway}/productpage`, { "end-user": marker }).then(({ status }) => String(status)));
+  const { frames, vxlanFrames, tls13Handshakes, plainMarkers } = readUnderlay(await capture.finish(), marker);
+  report.fact(`${counts.get("200") ?? 0} requests with the header "end-user: ${marker}"; ${frames} frames captured`);
+  report.judge(vxlanFrames > 0, `${vxlanFrames} VXLAN frames`);
+  report.judge(tls13Handshakes > 0, `${tls13Handshakes} TLS 1.3 handshakes inside`);
+  report.judge(plainMarkers === 0, `the marker stands in the clear in ${plainMarkers} frames`);
+}
+
+export async function showRefusals({ report, apply, remove }: Scene): Promise<void> {
+  report.heading("ratings refuses productpage");
+  await apply("ratings-only-reviews.yaml");
+  const ask = (): ReturnType<typeof enter> => enter("productpage-v1", "curl", "-s", "-i", "--max-time", "5", "http://ratings:9080/ratings/0");
+  const refused = await report.eventually(ask, ({ stdout }) => / 403 /.test(stdout));
+  const why = /^x-weft-why: *(.*?)\r?$/im.exec(refused.stdout)?.[1] ?? "(no x-weft-why)";
+  report.fact(`${refused.stdout.split("\r\n")[0] ?? ""}   x-weft-why: ${why}`);
+  report.judge(/ 403 /.test(refused.stdout) && refused.stdout.includes("RBAC: access denied"), "403, RBAC: access denied");
+  report.judge(/AuthorizationPolicy default\/ratings-only-reviews spec\.rules/.test(why), "the answer names the policy and the rule");
+
+  report.heading("a pod outside the mesh is refused under STRICT");
+  await apply("strict.yaml");
+  const stranger = (): ReturnType<typeof enter> =>
+    enter("visitors/visitor", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", "http://productpage.default:9080/productpage");
+  const { code, stdout } = await report.eventually(stranger, (result) => result.code !== 0);
+  report.judge(code !== 0, `curl ended with ${code} (56: the connection was reset), HTTP status ${stdout}`);
+
+  report.heading("a NetworkPolicy cuts details off");
+  await apply("details-cut-off.yaml");
+  const details = (): ReturnType<typeof enter> =>
+    enter("visitors/visitor", "curl", "-s", "-o", "/dev/null", "--connect-timeout", "2", "--max-time", "4", "http://details.default:9080/details/0");
+  const cut = await report.eventually(details, (result) => result.code === 28);
+  report.judge(cut.code === 28, `curl ended with ${cut.code} (28: no answer at all)`);
+  const flows = await report.eventually(
+    () => runWeft(["flows", "--name", CLUSTER, "--verdict", "dropped", "-o", "json"]),
+    (result) => result.stdout.includes("NetworkPolicy default/details-cut-off"),
+  );
+  const lines = flows.stdout.split("\n").filter((line) => line.includes("NetworkPolicy default/details-cut-off"));
+  report.fact(lines.at(-1) ?? (flows.stdout || flows.stderr).slice(0, 500));
+  report.judge(lines.length > 0, `weft flows --verdict dropped lists the drop with NetworkPolicy default/details-cut-off (${lines.length} times)`);
+  await remove("details-cut-off.yaml");
+}
+
+interface WhyAnswer {
+  readonly verdict: string;
+  readonly hops: readonly { readonly hop: string; readonly verdict?: string; readonly by?: { readonly kind: string; readonly name: string } }[];
+}
+
+export async function showWhy({ report }: Scene): Promise<void> {
+  report.heading("weft why, for one that is allowed and one that is denied");
+  const cases = [
+    { from: "productpage-v1", to: "reviews:9080", path: "/reviews/0", verdict: "allowed" },
+    { from: "productpage-v1", to: "ratings:9080", path: "/ratings/0", verdict: "denied" },
+  ];
+  for (const { from, to, path, verdict } of cases) {
+    const command = ["why", "--name", CLUSTER, from, to, "--path", path];
+    const told = await runWeft(command);
+    report.fact(`$ weft ${["why", from, to, "--path", path].join(" ")}`);
+    report.fact(told.stdout || told.stderr);
+    const answer = JSON.parse((await runWeft([...command, "-o", "json"])).stdout || '{"verdict":"none","hops":[]}') as WhyAnswer;
+    const live = await enter(from, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", `http://${to}${path}`);
+    const happened = live.stdout === "200" ? "allowed" : live.stdout === "403" ? "denied" : `HTTP status ${live.stdout}`;
+    report.judge(answer.verdict === verdict && happened === verdict, `why says ${answer.verdict}; the request itself was ${happened}`);
+  }
+}
