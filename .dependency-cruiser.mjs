@@ -12,7 +12,7 @@ const rows = {
   client: [...core, "host", "run"],
   apiserver: [...core, "host", "run"],
   control: [...base, "decide", "ca", "xds", "inject"],
-  agent: [...base, "decide", "dns", "bgp"],
+  agent: [...base, "decide", "dns", "bgp", "xds"],
   pods: base,
   dns: base,
   bgp: base,

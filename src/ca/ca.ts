@@ -12,27 +12,16 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { RPC_STATUS } from "#host/rpc.ts";
 import type { RpcMethod, RpcServerCall } from "#host/rpc.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "#wire/envoy/gen/istio/v1/auth/ca_pb.ts";
-import { issueKeyPair, newRootCertificate } from "./certificate.ts";
-import type { CertificateHost, KeyPair } from "./certificate.ts";
-import { meshCa, spiffeId, TRUST_DOMAIN } from "./svid.ts";
+import type { KeyPair } from "./certificate.ts";
+import { meshCa } from "./svid.ts";
 import type { MeshCa, WorkloadIdentity } from "./svid.ts";
 
-export { issueKeyPair, meshCa, newRootCertificate, spiffeId };
-export type { KeyPair, MeshCa, WorkloadIdentity };
+export { meshCa };
+export type { KeyPair };
 
-export const CREATE_CERTIFICATE = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
+const CREATE_CERTIFICATE = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
 
-export type Authorize = (call: Pick<RpcServerCall, "metadata" | "peer">) => WorkloadIdentity | { readonly refused: string };
-
-/** The root of a new mesh: ten years, because there is no cross-signing of roots. */
-export function newMeshRoot(host: CertificateHost): Promise<KeyPair> {
-  return newRootCertificate(host, {
-    commonName: "Weft mesh CA",
-    organization: TRUST_DOMAIN,
-    lifetimeMs: 10 * 365 * 86_400_000,
-    uri: `spiffe://${TRUST_DOMAIN}`,
-  });
-}
+type Authorize = (call: Pick<RpcServerCall, "metadata" | "peer">) => WorkloadIdentity | { readonly refused: string };
 
 export function certificateService(ca: MeshCa, authorize: Authorize): Readonly<Record<string, RpcMethod>> {
   return {

@@ -5,8 +5,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { issueKeyPair, meshCa, newMeshRoot } from "./ca.ts";
-import type { KeyPair, MeshCa } from "./ca.ts";
+import type { KeyPair } from "./certificate.ts";
+import { meshCa } from "./svid.ts";
+import type { MeshCa } from "./svid.ts";
+import { issueKeyPair, newMeshRoot } from "./test-root.ts";
 
 const host = {
   clock: { now: () => Date.now() },

@@ -7,7 +7,7 @@ import { loadX509, openAuthority } from "./certificate.ts";
 import type { Authority, CertificateHost, KeyPair } from "./certificate.ts";
 
 /** Istio's default trust domain, and the only one that Weft has. */
-export const TRUST_DOMAIN = "cluster.local";
+const TRUST_DOMAIN = "cluster.local";
 
 export interface WorkloadIdentity {
   readonly namespace: string;
@@ -15,11 +15,11 @@ export interface WorkloadIdentity {
 }
 
 /** "spiffe://cluster.local/ns/default/sa/bookinfo-reviews". */
-export function spiffeId(identity: WorkloadIdentity): string {
+function spiffeId(identity: WorkloadIdentity): string {
   return `spiffe://${TRUST_DOMAIN}/ns/${identity.namespace}/sa/${identity.serviceAccount}`;
 }
 
-export type SignAnswer = { readonly kind: "signed"; readonly chain: readonly string[] } | { readonly kind: "refused"; readonly message: string };
+type SignAnswer = { readonly kind: "signed"; readonly chain: readonly string[] } | { readonly kind: "refused"; readonly message: string };
 
 export interface MeshCa {
   /** PEM of the root: what workloads trust. */

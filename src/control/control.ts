@@ -20,10 +20,12 @@ import type { RpcServeOptions, RpcServer } from "#host/rpc.ts";
 import type { RuntimeConfig } from "#model/config.ts";
 import { kindIds } from "#model/kinds.ts";
 import type { WorldReader } from "#model/world.ts";
+import { objectKey } from "#model/object.ts";
 import type { Log } from "#run/log.ts";
 import { startXds } from "#xds/xds.ts";
 import type { Xds } from "#xds/xds.ts";
 import { apiWriter } from "./api-writer.ts";
+import type { Controller } from "./control-api.ts";
 import { callerOf } from "./callers.ts";
 import { runControllers } from "./controller-runner.ts";
 import { deployments } from "./deployment/deployments.ts";
@@ -81,19 +83,7 @@ export function startControl(host: ControlHost, options: ControlOptions): Contro
   );
   const context = { host, log, world, writer, events };
   const statuses = new MeshStatuses(context);
-  const controllers = runControllers(
-    [
-      deployments,
-      replicaSets,
-      scheduler,
-      endpointSlices,
-      loadBalancers(config.loadBalancerCIDR),
-      rootCertificates(options.clusterCa),
-      nodeLifecycle,
-      podGarbage,
-    ],
-    context,
-  );
+  const controllers = runControllers(allControllers(options), context);
   const changed = (changes: readonly ObjectChange[]): void => {
     for (const { kind, before, after } of changes) {
       if (after !== undefined) world.set(kind, after);
@@ -108,11 +98,41 @@ export function startControl(host: ControlHost, options: ControlOptions): Contro
     kindIds.filter((kind) => kind !== "Event"),
     { host, changed, onTrouble: (kind, error) => log.warn("cannot follow a kind and will try again", { object: kind, error }) },
   );
+  const doors = openableDoors(host, { ...options, world, plans });
+  const expiry = expireEvents(host, api, log);
+
+  let server: RpcServer | undefined;
+  const open = async (): Promise<void> => {
+    await Promise.all([ensureFirstObjects(api, config), followed.ready]);
+    server = await doors.open();
+    log.info("xDS and the CA are open", { address: server.address });
+  };
+  return {
+    world,
+    ready: open(),
+    status: () => doors.xds.status(),
+    async stop() {
+      expiry.stop();
+      await server?.close();
+      doors.xds.stop();
+      followed.stop();
+      await Promise.all([controllers.stop(), statuses.stop()]);
+    },
+  };
+}
+
+function allControllers({ config, clusterCa }: ControlOptions): readonly Controller[] {
+  return [deployments, replicaSets, scheduler, endpointSlices, loadBalancers(config.loadBalancerCIDR), rootCertificates(clusterCa), nodeLifecycle, podGarbage];
+}
+
+/** xDS and the CA on one address. */
+function openableDoors(host: ControlHost, options: ControlOptions & { readonly world: WorldReader; readonly plans: MeshPlans }) {
+  const { world, plans, log, tls } = options;
   const xds = startXds(host, {
     plans,
     authorize(call) {
       const caller = callerOf(world, call);
-      return "refused" in caller ? caller : { proxy: `${caller.pod.metadata.namespace ?? ""}/${caller.pod.metadata.name}` };
+      return "refused" in caller ? caller : { proxy: objectKey(caller.pod) };
     },
     rejected: (proxy, typeUrl, message) => log.error("a proxy refused an update", { object: `Pod ${proxy}`, typeUrl, message }),
     connected: (proxy) => plans.follow(proxy),
@@ -124,28 +144,7 @@ export function startControl(host: ControlHost, options: ControlOptions): Contro
     const { pod } = caller;
     return { namespace: pod.metadata.namespace ?? "", serviceAccount: pod.spec.serviceAccountName ?? "default" };
   });
-  const expiry = expireEvents(host, api, log);
-
-  let server: RpcServer | undefined;
-  const open = async (): Promise<void> => {
-    await Promise.all([ensureFirstObjects(api, config), followed.ready]);
-    server = await host.rpc.serve({
-      address: options.xdsAddress,
-      methods: { ...xds.methods, ...ca },
-      ...(options.tls === undefined ? {} : { tls: options.tls }),
-    });
-    log.info("xDS and the CA are open", { address: server.address });
-  };
-  return {
-    world,
-    ready: open(),
-    status: () => xds.status(),
-    async stop() {
-      expiry.stop();
-      await server?.close();
-      xds.stop();
-      followed.stop();
-      await Promise.all([controllers.stop(), statuses.stop()]);
-    },
-  };
+  const open = (): Promise<RpcServer> =>
+    host.rpc.serve({ address: options.xdsAddress, methods: { ...xds.methods, ...ca }, ...(tls === undefined ? {} : { tls }) });
+  return { xds, open };
 }

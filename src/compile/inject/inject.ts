@@ -58,7 +58,7 @@ export function injectProxy(pod: Pod, namespace: Namespace | undefined): Pod {
 
 /** A user's own container `istio-proxy` is where Istio lets people change resources, ports and environment: those stay. */
 function proxyContainer(kind: ProxyKind, own: Container | undefined): Container {
-  const { command, image, args, ...kept } = own ?? { name: PROXY_CONTAINER };
+  const { command: _command, ...kept } = own ?? { name: PROXY_CONTAINER };
   return {
     imagePullPolicy: "IfNotPresent",
     terminationMessagePath: "/dev/termination-log",
