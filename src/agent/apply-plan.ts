@@ -57,7 +57,15 @@ export class PlanApplier {
       return diffTable(from, table);
     });
     const text = [...parts, ...[...old.values()].map((table) => diffTable(table, undefined))].join("");
-    if (text !== "") await this.#host.nft.apply(text, netns);
+    if (text === "") return;
+    try {
+      await this.#host.nft.apply(text, netns);
+    } catch (error) {
+      if (before === undefined) throw error;
+      // Somebody changed the tables behind our back: what is there is unknown, so it is replaced.
+      this.#log.warn("the kernel's rules are not what they were left as; they are written anew", { object: netns ?? "node", error });
+      await this.#tables(undefined, after, netns);
+    }
   }
 
   async #tunnel(plan: NodePlan): Promise<void> {

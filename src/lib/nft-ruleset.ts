@@ -54,8 +54,8 @@ export interface NamedMap {
   readonly key: readonly Field[];
   /** The key ends in an index that `numgen` makes: an endpoint's number. */
   readonly numbered: boolean;
-  /** "endpoint": an address and a port to send to. */
-  readonly data: "verdict" | "endpoint";
+  /** An endpoint is an address and a port of that protocol to send to. */
+  readonly data: "verdict" | "tcp endpoint" | "udp endpoint";
   readonly elements: readonly MapElement[];
 }
 

@@ -23,16 +23,18 @@ export function servicesTable(parts: readonly ServiceRules[], hairpins: readonly
     parts.flatMap((part) => part.refused),
     claimed,
   );
+  const endpointsOf = (protocol: "tcp" | "udp") => endpoints.filter(({ key }) => key[1] === protocol);
   const endpoints = unclaimed(
     parts.flatMap((part) => part.endpoints),
     new Set(),
   );
   const counts = new Set(services.map(({ value }) => ("chain" in value ? value.chain : "")));
   const chainOf = new Map(parts.flatMap((part) => part.balanced.map(({ endpoints }): [string, number] => [countChain(endpoints.length), endpoints.length])));
-  const balance = [...counts].sort().map((name): Chain => ({
-    name,
-    rules: [{ matches: [], statements: [{ kind: "dnat", fields: PORT_KEY, modulo: chainOf.get(name) ?? 1, map: "endpoints" }] }],
-  }));
+  const send = (protocol: "tcp" | "udp", modulo: number): Rule => ({
+    matches: [is("meta l4proto", protocol)],
+    statements: [{ kind: "dnat", fields: PORT_KEY, modulo, map: `endpoints-${protocol}` }],
+  });
+  const balance = [...counts].sort().map((name): Chain => ({ name, rules: [send("tcp", chainOf.get(name) ?? 1), send("udp", chainOf.get(name) ?? 1)] }));
   const own: Rule = { matches: [is("ip daddr", settings.dnsAddress)], statements: [{ kind: "accept" }], comment: "the node itself answers DNS" };
   const translate: Rule[] = [own, { matches: [], statements: [{ kind: "vmap", fields: PORT_KEY, map: "services" }] }];
   const refuse: Rule[] = [
@@ -48,7 +50,8 @@ export function servicesTable(parts: readonly ServiceRules[], hairpins: readonly
       { name: "hairpins", key: ["ip saddr", "ip daddr"], interval: false, elements: hairpins },
     ],
     maps: [
-      { name: "endpoints", key: PORT_KEY, numbered: true, data: "endpoint", elements: endpoints },
+      { name: "endpoints-tcp", key: PORT_KEY, numbered: true, data: "tcp endpoint", elements: endpointsOf("tcp") },
+      { name: "endpoints-udp", key: PORT_KEY, numbered: true, data: "udp endpoint", elements: endpointsOf("udp") },
       { name: "services", key: PORT_KEY, numbered: false, data: "verdict", elements: services },
       { name: "refused", key: PORT_KEY, numbered: false, data: "verdict", elements: refused },
     ],
@@ -65,7 +68,7 @@ export function servicesTable(parts: readonly ServiceRules[], hairpins: readonly
       { name: "translate-own", base: { type: "nat", hook: "output", priority: -100, policy: "accept" }, rules: translate },
       { name: "refuse-arriving", base: { type: "filter", hook: "prerouting", priority: -90, policy: "accept" }, rules: refuse },
       { name: "refuse-own", base: { type: "filter", hook: "output", priority: -90, policy: "accept" }, rules: refuse },
-      { name: "masquerade", base: { type: "nat", hook: "postrouting", priority: 100, policy: "accept" }, rules: masquerade(settings) },
+      { name: "source", base: { type: "nat", hook: "postrouting", priority: 100, policy: "accept" }, rules: masquerade(settings) },
     ],
   };
 }

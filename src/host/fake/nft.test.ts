@@ -23,7 +23,7 @@ const endpoints: NamedMap = {
   name: "endpoints",
   key: ["ip daddr", "meta l4proto", "th dport"],
   numbered: true,
-  data: "endpoint",
+  data: "tcp endpoint",
   elements: [
     { key: ["10.96.0.5", "tcp", "80", "0"], value: ["10.244.0.5", "8080"], comment: "EndpointSlice default/x-1 endpoints[0]" },
     { key: ["10.96.0.5", "tcp", "80", "1"], value: ["10.244.1.5", "8080"] },
@@ -33,7 +33,7 @@ const n2: Chain = {
   name: "n2",
   rules: [
     {
-      matches: [],
+      matches: [is("meta l4proto", "tcp")],
       statements: [{ kind: "dnat", fields: ["ip daddr", "meta l4proto", "th dport"], modulo: 2, map: "endpoints" }],
     },
   ],

@@ -72,8 +72,10 @@ function parseMap(tokens: Tokens): NamedMap {
     else key.push(parseField(tokens));
   }
   tokens.expect(":");
-  const data = tokens.take("verdict") ? ("verdict" as const) : ("endpoint" as const);
-  if (data === "endpoint") tokens.expect(endpointType({ key }));
+  const data = (["verdict", "tcp endpoint", "udp endpoint"] as const).find((each) =>
+    tokens.take(each === "verdict" ? each : endpointType({ key, data: each })),
+  );
+  if (data === undefined) throw new NftSyntaxError(`nft text has "${tokens.next()}" where the data of map ${name} should be`);
   const elements = parseElements(tokens, (): MapElement => {
     const element = parseSetElement(tokens);
     tokens.expect(":");

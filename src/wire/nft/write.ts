@@ -28,11 +28,11 @@ export function writeMap(map: NamedMap): string {
 }
 
 /**
- * The port's type is that of `tcp dport` for all protocols: nft 1.0.6 cannot use a map of the kernel's whose data has
- * `th dport` ("conflicting protocols specified"). For the same reason the rules that use it match no protocol; the key does.
+ * One protocol a map: nft 1.0.6 cannot use a map of the kernel's whose data has `th dport` ("conflicting protocols
+ * specified"), and to a rule that uses one with `tcp dport` it adds the condition that the packet is TCP.
  */
-export function endpointType(map: Pick<NamedMap, "key">): string {
-  return `${map.key.includes("ip6 daddr") ? "ip6 daddr" : "ip daddr"} . tcp dport`;
+export function endpointType(map: Pick<NamedMap, "key" | "data">): string {
+  return `${map.key.includes("ip6 daddr") ? "ip6 daddr" : "ip daddr"} . ${map.data === "udp endpoint" ? "udp" : "tcp"} dport`;
 }
 
 /** The index of an endpoint as part of a key: 16 bits, so at most 65536 endpoints a service port. */
