@@ -22,10 +22,17 @@ export interface Identity {
   readonly privateKey: string;
 }
 
+export interface IssueOptions {
+  /** "CN=kubernetes-admin, O=system:masters"; default none. */
+  readonly subject?: string;
+  readonly validity?: { readonly notBefore: Date; readonly notAfter: Date };
+}
+
 export interface Authority {
   /** PEM. */
   readonly ca: string;
-  issue(names: readonly JsonGeneralName[], validity?: { readonly notBefore: Date; readonly notAfter: Date }): Promise<Identity>;
+  readonly privateKey: string;
+  issue(names: readonly JsonGeneralName[], options?: IssueOptions): Promise<Identity>;
 }
 
 const validNow = { notBefore: new Date("2020-01-01T00:00:00Z"), notAfter: new Date("2099-01-01T00:00:00Z") };
@@ -40,24 +47,34 @@ export async function authority(name: string): Promise<Authority> {
     signingAlgorithm: ALGORITHM,
     extensions: [new BasicConstraintsExtension(true, 1, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true)],
   });
-  return { ca: root.toString("pem"), issue: (names, validity = validNow) => issue(root, keys.privateKey, { names, validity }) };
+  return {
+    ca: root.toString("pem"),
+    privateKey: await exported(keys.privateKey),
+    issue: (names, options = {}) => issue(root, keys.privateKey, { ...options, names }),
+  };
+}
+
+async function exported(key: webcrypto.CryptoKey): Promise<string> {
+  return PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY");
 }
 
 async function issue(
   root: X509Certificate,
   signingKey: webcrypto.CryptoKey,
-  leaf: { readonly names: readonly JsonGeneralName[]; readonly validity: { readonly notBefore: Date; readonly notAfter: Date } },
+  leaf: IssueOptions & { readonly names: readonly JsonGeneralName[] },
 ): Promise<Identity> {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
   const certificate = await X509CertificateGenerator.create({
-    subject: "",
+    subject: leaf.subject ?? "",
     issuer: root.subject,
-    ...leaf.validity,
+    ...(leaf.validity ?? validNow),
     publicKey: keys.publicKey,
     signingKey,
     signingAlgorithm: ALGORITHM,
-    extensions: [new BasicConstraintsExtension(false, undefined, true), new SubjectAlternativeNameExtension([...leaf.names], true)],
+    extensions: [
+      new BasicConstraintsExtension(false, undefined, true),
+      ...(leaf.names.length === 0 ? [] : [new SubjectAlternativeNameExtension([...leaf.names], leaf.subject === undefined)]),
+    ],
   });
-  const privateKey = PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY");
-  return { certificate: certificate.toString("pem"), privateKey };
+  return { certificate: certificate.toString("pem"), privateKey: await exported(keys.privateKey) };
 }

@@ -30,7 +30,7 @@ async function makePki(): Promise<Pki> {
     server: await ours.issue([spiffe("server"), { type: "dns", value: "server.example.org" }]),
     client: await ours.issue([spiffe("client")]),
     stranger: await theirs.issue([spiffe("client")]),
-    expired: await ours.issue([spiffe("client")], past),
+    expired: await ours.issue([spiffe("client")], { validity: past }),
   };
 }
 
