@@ -121,10 +121,10 @@ export class Registry {
     if (!isRecord(raw)) throw badRequest(`the body must be an object of kind ${info.kind}`);
     const apiVersion = info.group === "" ? version : `${info.group}/${version}`;
     if (raw["apiVersion"] !== undefined && raw["apiVersion"] !== apiVersion) {
-      throw badRequest(`the API version in the data (${String(raw["apiVersion"])}) does not match the expected API version (${apiVersion})`);
+      throw badRequest(`the API version in the data (${shown(raw["apiVersion"])}) does not match the expected API version (${apiVersion})`);
     }
     if (raw["kind"] !== undefined && raw["kind"] !== info.kind) {
-      throw badRequest(`the kind in the data (${String(raw["kind"])}) does not match the expected kind (${info.kind})`);
+      throw badRequest(`the kind in the data (${shown(raw["kind"])}) does not match the expected kind (${info.kind})`);
     }
     const { object, unknown, problems, decodingError } = decodeObject(info, raw);
     const what = `${info.kind} in version ${JSON.stringify(version)} cannot be handled as a ${info.kind}`;
@@ -253,6 +253,10 @@ export class Registry {
   #store(info: KindInfo, object: KubeObject, call: Call): KubeObject {
     return call.dryRun ? withRevision(object, Number(object.metadata.resourceVersion ?? 0)) : this.store.put(info.id, object);
   }
+}
+
+function shown(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 /** RFC 3339 with seconds, as metav1.Time. */

@@ -37,7 +37,7 @@ export function routeOf(method: string, path: string, query: URLSearchParams): R
     parts.splice(0, 2);
   }
   const [plural = "", name, subresource, ...rest] = parts;
-  if (/^self/.test(plural) && method === "POST") return { review: `${group}/${plural}` };
+  if (plural.startsWith("self") && method === "POST") return { review: `${group}/${plural}` };
   const info = findResource(group, plural);
   if (info === undefined || !info.versions.includes(version)) return undefined;
   if (namespace !== undefined && !info.namespaced) return undefined;

@@ -77,5 +77,6 @@ function fieldOf(object: object, path: string): string {
   let value: unknown = object;
   // Events are selected by `source`, which means its component.
   for (const name of (path === "source" ? "source.component" : path).split(".")) value = isRecord(value) ? value[name] : undefined;
-  return value === undefined || value === null ? (path === "spec.unschedulable" || path === "spec.hostNetwork" ? "false" : "") : String(value);
+  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return String(value);
+  return path === "spec.unschedulable" || path === "spec.hostNetwork" ? "false" : "";
 }

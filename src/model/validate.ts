@@ -12,7 +12,7 @@ import type { SchemaFacts } from "./schema.ts";
 /** `old` on update: immutable fields are compared with it. */
 export function validate(info: KindInfo, object: KubeObject, old?: KubeObject): readonly Problem[] {
   const problems = metadataProblems(info, object, old);
-  check(info.schema, object, old, "", info.builtIn, problems);
+  check(info.schema, object, old, "", { builtIn: info.builtIn, problems });
   if (problems.length === 0) problems.push(...kindRules(info.id, object, old));
   return problems;
 }
@@ -64,11 +64,17 @@ function nameRule(info: KindInfo): (name: string) => string | undefined {
   return info.id === "Service" ? serviceNameBreach : subdomainBreach;
 }
 
-function check(schema: SchemaFacts, value: unknown, old: unknown, path: string, builtIn: boolean, problems: Problem[]): void {
-  if (typeof value === "string") checkText(schema, value, path, problems);
-  else if (typeof value === "number") checkNumber(schema, value, path, builtIn, problems);
-  else if (Array.isArray(value)) checkList(schema, value, old, path, builtIn, problems);
-  else if (typeof value === "object" && value !== null) checkFields(schema, value as Readonly<Record<string, unknown>>, old, path, builtIn, problems);
+interface Scope {
+  readonly builtIn: boolean;
+  readonly problems: Problem[];
+}
+
+function check(schema: SchemaFacts, value: unknown, old: unknown, path: string, scope: Scope): void {
+  const { problems } = scope;
+  if (typeof value === "string") checkText(schema, value, path, scope.problems);
+  else if (typeof value === "number") checkNumber(schema, value, path, scope);
+  else if (Array.isArray(value)) checkList(schema, value, old, path, scope);
+  else if (typeof value === "object" && value !== null) checkFields(schema, value as Readonly<Record<string, unknown>>, old, path, scope);
   for (const rule of schema.rules ?? []) {
     const breach = rule(value as never, old);
     if (breach === undefined) continue;
@@ -113,7 +119,7 @@ function durationBreach(value: string): string | undefined {
   return match?.[1] === "-" ? "must be a valid duration greater than 1ms" : undefined;
 }
 
-function checkNumber(schema: SchemaFacts, value: number, path: string, builtIn: boolean, problems: Problem[]): void {
+function checkNumber(schema: SchemaFacts, value: number, path: string, { builtIn, problems }: Scope): void {
   const { minimum = -Infinity, maximum = Infinity, numberEnum } = schema;
   if (numberEnum !== undefined && !numberEnum.includes(value)) problems.push(unsupported(path, value, numberEnum));
   if (value >= minimum && value <= maximum) return;
@@ -123,12 +129,13 @@ function checkNumber(schema: SchemaFacts, value: number, path: string, builtIn: 
   else problems.push(invalid(path, value, `must be less than or equal to ${maximum}`));
 }
 
-function checkList(schema: SchemaFacts, value: readonly unknown[], old: unknown, path: string, builtIn: boolean, problems: Problem[]): void {
+function checkList(schema: SchemaFacts, value: readonly unknown[], old: unknown, path: string, scope: Scope): void {
+  const { builtIn, problems } = scope;
   const { minItems = 0, maxItems = Infinity, items = {}, listType, listMapKeys } = schema;
   if (value.length < minItems) problems.push(invalid(path, value.length, `${path} in body should have at least ${minItems} items`));
   if (value.length > maxItems) problems.push(tooMany(path, value.length, maxItems));
   const before = Array.isArray(old) ? (old as readonly unknown[]) : [];
-  for (const [index, item] of value.entries()) check(items, item, before[index], at(path, index), builtIn, problems);
+  for (const [index, item] of value.entries()) check(items, item, before[index], at(path, index), scope);
   if (listType !== "map" && listType !== "set") return;
   const seen = new Set<string>();
   for (const [index, item] of value.entries()) {
@@ -145,7 +152,8 @@ function keysOf(item: unknown, keys: readonly string[]): Readonly<Record<string,
   return Object.fromEntries(keys.map((key) => [key, fields[key]]));
 }
 
-function checkFields(schema: SchemaFacts, value: Readonly<Record<string, unknown>>, old: unknown, path: string, builtIn: boolean, problems: Problem[]): void {
+function checkFields(schema: SchemaFacts, value: Readonly<Record<string, unknown>>, old: unknown, path: string, scope: Scope): void {
+  const { builtIn, problems } = scope;
   const before = typeof old === "object" && old !== null ? (old as Readonly<Record<string, unknown>>) : {};
   for (const name of schema.required ?? []) if (isMissing(value[name], schema.properties?.[name], builtIn)) problems.push(required(at(path, name)));
   const names = Object.keys(value);
@@ -153,7 +161,7 @@ function checkFields(schema: SchemaFacts, value: Readonly<Record<string, unknown
   for (const name of names) {
     const field = schema.properties?.[name] ?? schema.additionalProperties;
     // Checked by metadataProblems, with its own words.
-    if (field !== undefined && !(path === "" && name === "metadata")) check(field, value[name], before[name], at(path, name), builtIn, problems);
+    if (field !== undefined && !(path === "" && name === "metadata")) check(field, value[name], before[name], at(path, name), scope);
   }
   if (schema.oneOf === undefined) return;
   const set = schema.oneOf.fields.filter((name) => value[name] !== undefined);

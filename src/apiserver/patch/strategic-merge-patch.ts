@@ -43,7 +43,7 @@ function mergeFields(target: Fields, patch: Fields, schema: SchemaFacts): Fields
     if (!name.startsWith(setOrder) || !Array.isArray(order)) continue;
     const field = name.slice(setOrder.length);
     const items = result.get(field);
-    if (Array.isArray(items)) result.set(field, ordered(items, order, schemaOf(schema, field).patchMergeKey));
+    if (Array.isArray(items)) result.set(field, ordered(items, order, asList(target[field]), schemaOf(schema, field).patchMergeKey));
   }
   return Object.fromEntries(result);
 }
@@ -87,19 +87,29 @@ function mergeItems(target: readonly unknown[], patch: readonly unknown[], key: 
       for (let at = result.length - 1; at >= 0; at--) if (isRecord(result[at]) && (result[at] as Fields)[key] === value) result.splice(at, 1);
     } else result[index] = merged;
   }
-  return result;
+  return ordered(result, patch, target, key);
 }
 
-/** Items named in `order` come in that order; those that it does not name keep their place after what stood before them. */
-function ordered(items: readonly unknown[], order: readonly unknown[], key: string | undefined): readonly unknown[] {
+function asList(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/**
+ * As Kubernetes: items that the patch names come in its order, the others keep theirs; of the two next ones the one that
+ * stood first before goes first, and one that is new goes before any.
+ */
+function ordered(items: readonly unknown[], order: readonly unknown[], before: readonly unknown[], key: string | undefined): readonly unknown[] {
   const idOf = (item: unknown) => (key === undefined || !isRecord(item) ? item : item[key]);
-  const wanted = order.map(idOf);
-  const rank = new Map(wanted.map((id, index) => [id, index]));
-  const listed = items.filter((item) => rank.has(idOf(item))).toSorted((a, b) => (rank.get(idOf(a)) ?? 0) - (rank.get(idOf(b)) ?? 0));
+  const rank = new Map(order.map((item, index) => [idOf(item), index]));
+  const place = new Map(before.map((item, index) => [idOf(item), index]));
+  const named = items.filter((item) => rank.has(idOf(item))).toSorted((a, b) => (rank.get(idOf(a)) ?? 0) - (rank.get(idOf(b)) ?? 0));
+  const others = items.filter((item) => !rank.has(idOf(item)));
   const result: unknown[] = [];
-  let next = 0;
-  for (const item of items) result.push(rank.has(idOf(item)) ? listed[next++] : item);
-  return result;
+  while (named.length > 0 && others.length > 0) {
+    const takesOther = (place.get(idOf(others[0])) ?? 0) < (place.get(idOf(named[0])) ?? -1);
+    result.push(takesOther ? others.shift() : named.shift());
+  }
+  return [...result, ...named, ...others];
 }
 
 /** Without directives, at any depth. */
