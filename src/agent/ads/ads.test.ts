@@ -153,7 +153,7 @@ describe("the agent's ADS", () => {
     const rootca = fromBinary(SecretSchema, client.secrets.get("ROOTCA") ?? new Uint8Array());
     assert.ok(rootca.type.case === "validationContext");
     assert.equal(pem(rootca.type.value.trustedCa), root.certificate);
-    assert.equal(statSync(join(folder, "xds.sock")).mode & 0o777, 0o600);
+    assert.equal(statSync(join(folder, "xds.sock")).mode & 0o777, 0o666);
     client.close();
   });
 

@@ -120,8 +120,9 @@ async function servePod(host: AdsHost, { pod, socketPath, channel, shared, log }
   });
   let server: RpcServer;
   try {
-    // Others of this uid must not connect; in a rootless cluster the sandbox of pods hides the folder as well.
-    server = await host.rpc.serve({ address: { path: socketPath }, methods: xds.methods, mode: 0o600 });
+    // Who may connect is said by the folder, which the pod runtime makes for the uid of this pod's proxy alone (0700): a
+    // cluster of root runs proxies as other uids than ours. Pods' sandboxes have neither folder nor socket.
+    server = await host.rpc.serve({ address: { path: socketPath }, methods: xds.methods, mode: 0o666 });
   } catch (error) {
     upstream.stop();
     identity.stop();
