@@ -75,9 +75,18 @@ export interface Applied {
   readonly warnings: readonly string[];
 }
 
-/** Server-side apply, namespaces first. Goes on after a refusal, and then tells all of them. */
+/** What others name comes first, so that nothing is warned about that the next file brings. */
+const ORDER = ["Namespace", "ServiceAccount", "ConfigMap", "Secret", "Service", "DestinationRule", "Gateway"];
+const ROUTES = ["VirtualService", "HTTPRoute"];
+
+function rank({ raw }: ManifestObject): number {
+  const kind = String(raw["kind"]);
+  const early = ORDER.indexOf(kind);
+  return early >= 0 ? early : ORDER.length + (ROUTES.includes(kind) ? 1 : 0);
+}
+
+/** Server-side apply. Goes on after a refusal, and then tells all of them. */
 export async function applyManifests(api: ClusterApi, objects: readonly ManifestObject[]): Promise<Applied> {
-  const rank = (object: ManifestObject): number => (object.raw["kind"] === "Namespace" ? 0 : 1);
   const warnings: string[] = [];
   const problems: string[] = [];
   for (const object of objects.toSorted((a, b) => rank(a) - rank(b))) {
