@@ -131,7 +131,7 @@ export async function start(host: Host, { runtime, node }: AgentConfig, log: Log
     counts.dropped.add();
   });
   parts.closing("flows", () => drops.close());
-  const pages = await servePages(host, { address: { ip: own.address, port: PAGES_PORT }, tls, flows, health, metrics });
+  const pages = await servePages(host, { address: { ip: own.address, port: PAGES_PORT }, tls, flows, health, metrics: () => metricsText(host, metrics) });
   parts.closing("pages", () => pages.close());
 
   const requests = new CniRequests({
@@ -201,6 +201,15 @@ function localName(plan: NodePlan | undefined, ip: string): string | undefined {
   const pod = plan?.pods.find((each) => each.ip === ip);
   return pod === undefined ? undefined : `${pod.namespace}/${pod.name}`;
 }
+
+/** Under Prometheus' usual name. The second number of statm is resident pages. */
+async function metricsText(host: Pick<Host, "files">, metrics: Metrics): Promise<string> {
+  const pages = Number((await host.files.readText("/proc/self/statm")).split(" ")[1]);
+  const help = "# HELP process_resident_memory_bytes Resident memory size in bytes.\n# TYPE process_resident_memory_bytes gauge\n";
+  return `${help}process_resident_memory_bytes ${pages * PAGE_BYTES}\n${metrics.text()}`;
+}
+
+const PAGE_BYTES = 4096;
 
 function counters(metrics: Metrics) {
   return {

@@ -2,7 +2,6 @@
 import type { Host } from "#host/host.ts";
 import type { HttpExchange, HttpServer } from "#host/http.ts";
 import type { Health } from "#run/health.ts";
-import type { Metrics } from "#run/metrics.ts";
 import type { FlowRecord } from "#model/flow.ts";
 import type { FlowLog } from "./flow-log.ts";
 
@@ -11,7 +10,8 @@ export interface PagesOptions {
   readonly tls: { readonly certificate: string; readonly privateKey: string; readonly ca: string };
   readonly flows: FlowLog;
   readonly health: Health;
-  readonly metrics: Metrics;
+  /** Prometheus text. */
+  readonly metrics: () => Promise<string>;
 }
 
 /** The API server asks for pages as itself; node names are system:node:NAME. */
@@ -36,7 +36,12 @@ function answer({ flows, health, metrics }: PagesOptions, exchange: HttpExchange
       exchange.peer.certificate === undefined ? 401 : 403,
       "only system:masters may read this; come through the API server: nodes/NAME:10252/proxy/...\n",
     );
-  if (pathname === "/metrics") return exchange.respond(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }, metrics.text());
+  if (pathname === "/metrics") {
+    return void metrics().then(
+      (body) => exchange.respond(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }, body),
+      (error: unknown) => text(500, `${String(error)}\n`),
+    );
+  }
   if (pathname === "/flows") return serveFlows(flows, exchange, searchParams);
   text(404, `there is no ${pathname} here; /flows, /metrics and /healthz are\n`);
 }

@@ -11,6 +11,7 @@ import { completionScript } from "./completion.ts";
 import { CliError, type CliContext } from "./context.ts";
 import type { UpOptions } from "./up/up.ts";
 import { VERSION } from "./version.ts";
+import type { WhyOptions } from "./why.ts";
 
 export interface OtherPrograms {
   /** `weft proxy -c FILE`; resolves when it ended. */
@@ -50,6 +51,8 @@ function buildProgram(context: CliContext, others: OtherPrograms, finish: Finish
     .showHelpAfterError("(weft --help shows the commands)")
     .addHelpText("after", EXAMPLES);
   addClusterCommands(program, context, finish);
+  addWhyCommand(program, context, finish);
+  addFlowsCommand(program, context, finish);
   addProxyCommand(program, others, finish);
   program
     .command("completion")
@@ -141,6 +144,41 @@ export function splitEnter(args: readonly string[]): { readonly place: string | 
   const place = words[index] === "--" ? undefined : words[index];
   const rest = words.slice(place === undefined ? index : index + 1);
   return { place, command: rest[0] === "--" ? rest.slice(1) : rest };
+}
+
+function addWhyCommand(program: Command, context: CliContext, finish: Finish): void {
+  program
+    .command("why")
+    .description("what decides the fate of a request, hop by hop; exit status 1 when it is denied, 2 when nobody can tell")
+    .argument("<from>", "[namespace/]pod, deploy/NAME, svc/NAME, gateway or outside; the beginning of a pod's name will do")
+    .argument("<to>", "a service, a pod or gateway, with :PORT where there are several")
+    .addOption(nameOption())
+    .option("-n, --namespace <namespace>", "of names that say none", "default")
+    .option("--method <method>", "of the request", "GET")
+    .option("--path <path>", "of the request", "/")
+    .option("--header <name=value>", "of the request; may be given many times", collect, [])
+    .option("-f, --file <path>", "answer from manifests alone: a file or folder; may be given many times", collect, [])
+    .option("-o, --output <format>", "json")
+    .option("--short", "one line", false)
+    .addHelpText(
+      "after",
+      "\nExamples:\n  weft why productpage reviews:9080 --path /reviews/1\n  weft why outside gateway --path /productpage\n  weft why -f examples/bookinfo deploy/productpage-v1 svc/ratings -o json",
+    )
+    .action(async (from: string, to: string, options: WhyOptions) => finish(await (await import("./why.ts")).why(context, from, to, options)));
+}
+
+function addFlowsCommand(program: Command, context: CliContext, finish: Finish): void {
+  program
+    .command("flows")
+    .description("packets that nodes dropped, with the policies that isolate the pod")
+    .addOption(nameOption())
+    .option("--verdict <verdict>", "dropped")
+    .option("-o, --output <format>", "json")
+    .option("-f, --follow", "go on until Ctrl-C", false)
+    .addHelpText("after", "\nExamples:\n  weft flows --verdict dropped\n  weft flows -o json\n  weft flows -f")
+    .action(async ({ name, verdict, output, follow }: Named & { readonly verdict?: string; readonly output?: string; readonly follow: boolean }) =>
+      finish(await (await import("./flows.ts")).flows(context, { name, verdict, output, follow })),
+    );
 }
 
 function addProxyCommand(program: Command, others: OtherPrograms, finish: Finish): void {
