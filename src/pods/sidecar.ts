@@ -25,6 +25,9 @@ export function hasSidecar(pod: Pod): boolean {
 const adminPort = 15000;
 const readyPort = 15021;
 const statsPort = 15090;
+const SOL_SOCKET = 1;
+const SO_MARK = 36;
+const proxyMark = 0x539;
 
 /** Envoy's bootstrap, in Envoy's own words: Envoy could be started with it as well. */
 export function sidecarBootstrap({ pod, podIP, socket }: SidecarSpec): unknown {
@@ -44,6 +47,8 @@ export function sidecarBootstrap({ pod, podIP, socket }: SidecarSpec): unknown {
       cds_config: ads,
       ads_config: { api_type: "DELTA_GRPC", transport_api_version: "V3", set_node_on_first_message_only: true, grpc_services: [grpc] },
     },
+    // The mark by which the pod's rules know what its own proxy sends; without it that would come back to the proxy.
+    cluster_manager: { upstream_bind_config: { socket_options: [{ level: SOL_SOCKET, name: SO_MARK, int_value: proxyMark, state: "STATE_PREBIND" }] } },
     static_resources: {
       clusters: [
         pipeCluster("xds-grpc", socket),
