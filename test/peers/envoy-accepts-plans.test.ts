@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { KeyPair } from "#ca/ca.ts";
-import { issueKeyPair, newMeshRoot } from "#ca/ca.ts";
+import { issueKeyPair, newMeshRoot } from "#ca/test-root.ts";
 import { imagineWorld } from "#compile/imagine/imagine.ts";
 import { compileProxy } from "#compile/xds/xds.ts";
 import { realHost } from "#host/real/real.ts";

@@ -1,4 +1,4 @@
-/** Roots, and keys with certificates: for simulations and tests. Those of a cluster are made by `weft up`, which outlives control. */
+/** Roots, and keys with certificates: for tests. Those of a cluster are made by `weft up`, which outlives control. */
 import type { webcrypto } from "node:crypto";
 import { CLOCK_SKEW_MS, distinguishedName, EC, loadX509, openAuthority, serialNumber, SIGNING } from "./certificate.ts";
 import type { CertificateHost, KeyPair, LeafRequest } from "./certificate.ts";
@@ -10,7 +10,7 @@ export function newMeshRoot(host: CertificateHost): Promise<KeyPair> {
 }
 
 /** A self-signed root. `uri` names the trust domain of a SPIFFE root (X.509-SVID 4.1). */
-export async function newRootCertificate(
+async function newRootCertificate(
   host: CertificateHost,
   root: { readonly commonName: string; readonly organization: string; readonly lifetimeMs: number; readonly uri?: string },
 ): Promise<KeyPair> {
