@@ -73,6 +73,7 @@ function connect(options: FakeNetOptions, asked: ConnectOptions, handler: Connec
   world.plan(delayMs(), () => {
     if (client.isClosed) return;
     const { listener } = route;
+    world.record(netns, `${listener === undefined ? "is refused by" : "reaches"} ${subjectOf(route.address)}`);
     if (listener === undefined) {
       const code = isUnix ? "ENOENT" : "ECONNREFUSED";
       client.fail({ code, message: `connect ${code} ${subjectOf(route.address)}` });
