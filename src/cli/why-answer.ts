@@ -119,7 +119,7 @@ class Walk {
     }
     return this.#network.destinations(pod, address, to.port).flatMap(({ address: real, port, share, hops, verdict }): readonly Outcome[] => {
       if (verdict !== "allowed") return [{ share, verdict, hops, target: to.host, effect: "no answer" }];
-      return this.#arrive({ pod, address: real, port, share, peer: undefined, isHttp: true, via: undefined }).map((outcome) => ({
+      return this.#arrive({ pod, address: real, port, share, peer: undefined, via: undefined }).map((outcome) => ({
         ...outcome,
         hops: [...hops, ...outcome.hops],
       }));
@@ -136,8 +136,8 @@ class Walk {
     return out.targets.flatMap((target) => {
       const at = hop("endpoint", endpointText(target, total.get(target.cluster) ?? 1), "executed", { by: target.by });
       const peer: PeerIdentity | undefined = target.usesTls ? { uris: [of.spiffeId], dnsNames: [], subject: "" } : undefined;
-      const { address, port, share, isHttp } = target;
-      return this.#arrive({ pod, address, port, share, peer, isHttp, via: target }).map((outcome) => ({
+      const { address, port, share } = target;
+      return this.#arrive({ pod, address, port, share, peer, via: target }).map((outcome) => ({
         ...outcome,
         hops: [...out.hops, at, ...outcome.hops],
       }));
@@ -146,7 +146,7 @@ class Walk {
 
   /** From the address that is on the wire to whoever takes the connection there. */
   #arrive(arrival: Arrival): readonly Outcome[] {
-    const { pod, address, port, share, peer, isHttp } = arrival;
+    const { pod, address, port, share, peer } = arrival;
     const path = this.#network.walk(pod, address, port, arrival.via !== undefined);
     const destination = this.#podsByAddress.get(address);
     const target = destination === undefined ? `${address}:${port}` : describe(destination);
@@ -216,7 +216,6 @@ interface Arrival {
   readonly share: number;
   /** The identity that the client's proxy shows. */
   readonly peer: PeerIdentity | undefined;
-  readonly isHttp: boolean;
   /** How the client's proxy chose the address; undefined: no proxy did. */
   readonly via: Target | undefined;
 }

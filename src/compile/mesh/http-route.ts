@@ -5,7 +5,21 @@ import type { WorldReader } from "#model/world.ts";
 import { parseDurationMs } from "./duration.ts";
 import { serviceHost } from "./hosts.ts";
 import { byPrecedence } from "./precedence.ts";
-import { everyRequest, isUsable, type Destination, type MeshRoute, type NamedMatch, type PathMatch, type RequestMatch, type RouteAction } from "./route.ts";
+import {
+  everyRequest,
+  isUsable,
+  type Destination,
+  type HeaderChange,
+  type HeaderChanges,
+  type MeshRoute,
+  type NamedMatch,
+  type PathMatch,
+  type PathRewrite,
+  type Redirect,
+  type RequestMatch,
+  type Rewrite,
+  type RouteAction,
+} from "./route.ts";
 import { findPort, findService } from "./service.ts";
 import { fieldOf, provenanceOf } from "./source.ts";
 
@@ -36,11 +50,14 @@ export function routesOfHttpRoutes(routes: readonly HTTPRoute[], world: WorldRea
       const action = actionOf(route, rule, by, world);
       return matchesOf(rule).map(({ match, index }) => ({
         age,
-        made: { match: requestMatch(match), action, by: index === undefined ? by : fieldOf(by, `matches[${index}]`) },
+        made: { match: requestMatch(match), action, headers: headersOf(rule), by: index === undefined ? by : fieldOf(by, `matches[${index}]`) },
       }));
     }),
   );
-  return entries.toSorted((a, b) => compareSpecificity(a.made.match, b.made.match) || a.age - b.age).map(({ made }) => made);
+  return entries
+    .toSorted((a, b) => compareSpecificity(a.made.match, b.made.match) || a.age - b.age)
+    .map(({ made }) => made)
+    .filter(({ match }) => isUsable(match));
 }
 
 function matchesOf({ matches = [] }: HTTPRouteRule): readonly { readonly match: HTTPRouteMatch; readonly index?: number }[] {
@@ -82,11 +99,9 @@ function compareSpecificity(a: RequestMatch, b: RequestMatch): number {
 
 function actionOf(route: HTTPRoute, rule: HTTPRouteRule, by: Provenance, world: WorldReader): RouteAction {
   const { backendRefs = [], filters = [] } = rule;
+  const redirect = filters.find(({ requestRedirect }) => requestRedirect !== undefined)?.requestRedirect;
+  if (redirect !== undefined) return { kind: "redirect", redirect: redirectOf(redirect) };
   const object = `HTTPRoute ${route.metadata.namespace ?? ""}/${route.metadata.name}`;
-  const redirect = filters.findIndex(({ type }) => type === "RequestRedirect");
-  if (backendRefs.length === 0 && redirect >= 0) {
-    return { kind: "answer", status: 501, body: `${object} ${by.field}.filters[${redirect}].requestRedirect is not supported` };
-  }
   const destinations = backendRefs.flatMap((ref, i): Destination[] => {
     const weight = ref.weight ?? 1;
     if (weight === 0) return [];
@@ -97,7 +112,43 @@ function actionOf(route: HTTPRoute, rule: HTTPRouteRule, by: Provenance, world: 
   if (!destinations.some(({ host }) => host !== undefined)) {
     return { kind: "answer", status: 500, body: `${object} ${by.field} has no backend that can be used` };
   }
-  return { kind: "forward", destinations, timeoutMs: parseDurationMs(rule.timeouts?.request ?? "0s") ?? 0 };
+  const rewrite = filters.find(({ urlRewrite }) => urlRewrite !== undefined)?.urlRewrite;
+  const timeoutMs = parseDurationMs(rule.timeouts?.request ?? "0s") ?? 0;
+  return { kind: "forward", destinations, timeoutMs, ...(rewrite === undefined ? {} : { rewrite: rewriteOf(rewrite) }) };
+}
+
+type Filter = NonNullable<HTTPRouteRule["filters"]>[number];
+
+function redirectOf({ scheme, hostname, port, statusCode, path }: NonNullable<Filter["requestRedirect"]>): Redirect {
+  return {
+    status: statusCode ?? 302,
+    ...(scheme === undefined ? {} : { scheme }),
+    ...(hostname === undefined ? {} : { host: hostname }),
+    ...(port === undefined ? {} : { port }),
+    ...pathRewrite(path),
+  };
+}
+
+function rewriteOf({ hostname, path }: NonNullable<Filter["urlRewrite"]>): Rewrite {
+  return { ...(hostname === undefined ? {} : { host: hostname }), ...pathRewrite(path) };
+}
+
+function pathRewrite(path: NonNullable<Filter["urlRewrite"]>["path"]): { readonly path?: PathRewrite } {
+  if (path === undefined) return {};
+  return {
+    path: path.type === "ReplaceFullPath" ? { kind: "full", value: path.replaceFullPath ?? "/" } : { kind: "prefix", value: path.replacePrefixMatch ?? "/" },
+  };
+}
+
+function headersOf({ filters = [] }: HTTPRouteRule): HeaderChanges {
+  const [request] = filters.flatMap(({ requestHeaderModifier: change }) => (change === undefined ? [] : [headerChange(change)]));
+  const [response] = filters.flatMap(({ responseHeaderModifier: change }) => (change === undefined ? [] : [headerChange(change)]));
+  return { ...(request === undefined ? {} : { request }), ...(response === undefined ? {} : { response }) };
+}
+
+function headerChange({ set = [], add = [], remove = [] }: NonNullable<Filter["requestHeaderModifier"]>): HeaderChange {
+  const pairs = (list: readonly { readonly name: string; readonly value: string }[]) => list.map(({ name, value }) => [name, value] as const);
+  return { set: pairs(set), add: pairs(add), remove };
 }
 
 export interface BackendProblem {

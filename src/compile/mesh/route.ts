@@ -41,15 +41,46 @@ export interface Destination {
   readonly by: Provenance;
 }
 
+/** How the path changes before the request goes on. */
+export type PathRewrite =
+  /** What the route's path match consumed is replaced. */
+  { readonly kind: "prefix"; readonly value: string } | { readonly kind: "full"; readonly value: string };
+
+export interface Rewrite {
+  readonly path?: PathRewrite;
+  readonly host?: string;
+}
+
+export interface Redirect {
+  readonly scheme?: string;
+  readonly host?: string;
+  readonly port?: number;
+  readonly path?: PathRewrite;
+  readonly status: number;
+}
+
 export type RouteAction =
-  | { readonly kind: "forward"; readonly destinations: readonly Destination[]; readonly timeoutMs: number }
-  /** No destination can be used: the answer says why. */
+  | { readonly kind: "forward"; readonly destinations: readonly Destination[]; readonly timeoutMs: number; readonly rewrite?: Rewrite }
+  | { readonly kind: "redirect"; readonly redirect: Redirect }
+  /** The proxy answers itself: because it is told to, or because no destination can be used, which the answer then says. */
   | { readonly kind: "answer"; readonly status: number; readonly body: string };
+
+export interface HeaderChange {
+  readonly set: readonly (readonly [string, string])[];
+  readonly add: readonly (readonly [string, string])[];
+  readonly remove: readonly string[];
+}
+
+export interface HeaderChanges {
+  readonly request?: HeaderChange;
+  readonly response?: HeaderChange;
+}
 
 export interface MeshRoute {
   readonly name?: string;
   readonly match: RequestMatch;
   readonly action: RouteAction;
+  readonly headers?: HeaderChanges;
   /** Of the match, or of the route when it has none. */
   readonly by: Provenance;
 }

@@ -14,7 +14,16 @@ export const virtualServiceFields: Supported = {
   hosts: true,
   gateways: true,
   exportTo,
-  http: { name: true, match: true, route: { destination: true, weight: true }, timeout: true },
+  http: {
+    name: true,
+    match: true,
+    route: { destination: true, weight: true },
+    timeout: true,
+    headers: true,
+    rewrite: { uri: true, authority: true },
+    redirect: { uri: true, authority: true, port: true, scheme: true, redirectCode: true, prefixRewrite: true },
+    directResponse: { status: true, body: { string: true } },
+  },
 };
 
 const trafficPolicyParts = {
@@ -42,6 +51,7 @@ export const httpRouteFields: Supported = {
     name: true,
     matches: true,
     timeouts: { request: true },
+    filters: { type: true, requestHeaderModifier: true, responseHeaderModifier: true, requestRedirect: true, urlRewrite: true },
     backendRefs: { group: true, kind: true, namespace: true, name: true, port: true, weight: true },
   },
 };

@@ -4,7 +4,21 @@ import type { Provenance } from "#model/provenance.ts";
 import { matchesLabels } from "#model/selectors.ts";
 import { parseDurationMs } from "./duration.ts";
 import { resolveHost } from "./hosts.ts";
-import { everyRequest, isUsable, type Destination, type MeshRoute, type NamedMatch, type RequestMatch, type RouteAction, type TextMatch } from "./route.ts";
+import {
+  everyRequest,
+  isUsable,
+  type Destination,
+  type HeaderChange,
+  type HeaderChanges,
+  type MeshRoute,
+  type NamedMatch,
+  type PathRewrite,
+  type Redirect,
+  type RequestMatch,
+  type Rewrite,
+  type RouteAction,
+  type TextMatch,
+} from "./route.ts";
 import { fieldOf, provenanceOf } from "./source.ts";
 
 /** The name that stands for all sidecars in `gateways`. */
@@ -44,7 +58,8 @@ export function routesOf(virtualService: VirtualService, context: RouteContext):
   return (virtualService.spec.http ?? []).flatMap((route, i) => {
     const by = provenanceOf(virtualService, `spec.http[${i}]`);
     const action = actionOf(route, virtualService, by, context);
-    const named = route.name === undefined ? {} : { name: route.name };
+    const headers = headersOf(route);
+    const named = { ...(route.name === undefined ? {} : { name: route.name }), ...(headers === undefined ? {} : { headers }) };
     if ((route.match ?? []).length === 0) return [{ ...named, match: everyRequest, action, by }];
     return (route.match ?? []).flatMap((written, j) => {
       const match = requestMatch(written);
@@ -94,16 +109,43 @@ function textMatch({ exact, prefix, regex }: StringMatch): TextMatch | undefined
   return regex === undefined ? undefined : { kind: "regex", value: regex };
 }
 
-/** What an action needs that Weft does not do; a route that has nothing else is answered with 501. */
-const insteadOfRoute = ["redirect", "directResponse", "delegate"] as const;
-
 function actionOf(route: VirtualServiceHttpRoute, virtualService: VirtualService, by: Provenance, context: RouteContext): RouteAction {
+  if (route.redirect !== undefined) return { kind: "redirect", redirect: redirectOf(route.redirect) };
+  if (route.directResponse !== undefined) return { kind: "answer", status: route.directResponse.status, body: route.directResponse.body?.string ?? "" };
   const destinations = destinationsOf(route, virtualService, by, context);
-  if (destinations.length > 0) return { kind: "forward", destinations, timeoutMs: parseDurationMs(route.timeout ?? "0s") ?? 0 };
-  const field = insteadOfRoute.find((name) => route[name] !== undefined);
+  if (destinations.length > 0) {
+    const rewrite = rewriteOf(route);
+    return { kind: "forward", destinations, timeoutMs: parseDurationMs(route.timeout ?? "0s") ?? 0, ...(rewrite === undefined ? {} : { rewrite }) };
+  }
   const object = `VirtualService ${virtualService.metadata.namespace ?? ""}/${virtualService.metadata.name}`;
-  if (field === undefined) return { kind: "answer", status: 503, body: `${object} ${by.field} names no destination with a weight above 0` };
-  return { kind: "answer", status: 501, body: `${object} ${by.field}.${field} is not supported` };
+  if (route.delegate === undefined) return { kind: "answer", status: 503, body: `${object} ${by.field} names no destination with a weight above 0` };
+  return { kind: "answer", status: 501, body: `${object} ${by.field}.delegate is not supported` };
+}
+
+function redirectOf({ uri, authority, port, scheme, redirectCode, prefixRewrite }: NonNullable<VirtualServiceHttpRoute["redirect"]>): Redirect {
+  const path: PathRewrite | undefined =
+    uri !== undefined ? { kind: "full", value: uri } : prefixRewrite !== undefined ? { kind: "prefix", value: prefixRewrite } : undefined;
+  return {
+    status: redirectCode ?? 301,
+    ...(scheme === undefined ? {} : { scheme }),
+    ...(authority === undefined ? {} : { host: authority }),
+    ...(port === undefined ? {} : { port }),
+    ...(path === undefined ? {} : { path }),
+  };
+}
+
+function rewriteOf({ rewrite }: VirtualServiceHttpRoute): Rewrite | undefined {
+  const { uri = "", authority = "" } = rewrite ?? {};
+  if (uri === "" && authority === "") return undefined;
+  return { ...(uri === "" ? {} : { path: { kind: "prefix", value: uri } }), ...(authority === "" ? {} : { host: authority }) };
+}
+
+function headersOf({ headers }: VirtualServiceHttpRoute): HeaderChanges | undefined {
+  if (headers === undefined) return undefined;
+  const change = (written: NonNullable<typeof headers>["request"]): HeaderChange | undefined =>
+    written === undefined ? undefined : { set: sortedEntries(written.set), add: sortedEntries(written.add), remove: written.remove ?? [] };
+  const [request, response] = [change(headers.request), change(headers.response)];
+  return { ...(request === undefined ? {} : { request }), ...(response === undefined ? {} : { response }) };
 }
 
 function destinationsOf({ route = [] }: VirtualServiceHttpRoute, virtualService: VirtualService, by: Provenance, context: RouteContext): Destination[] {

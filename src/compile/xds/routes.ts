@@ -29,6 +29,7 @@ import {
   type RouteAction,
 } from "#compile/mesh/route.ts";
 import type { Provenance } from "#model/provenance.ts";
+import { headerChanges, redirectAction, rewriteOf } from "./route-changes.ts";
 import { durationOf, provenanceMetadata } from "./message.ts";
 import { blackHoleCluster, outboundCluster, passthroughCluster } from "./names.ts";
 import { stringMatcher } from "./text-matcher.ts";
@@ -78,25 +79,33 @@ export function inboundRoutes(cluster: string, port: number, by: Provenance): Ro
   return create(RouteConfigurationSchema, { name: cluster, virtualHosts: [host] });
 }
 
-function route({ name, match, action, by }: MeshRoute): Route {
-  return create(RouteSchema, { name: name ?? "", match: routeMatch(match), action: routeAction(action), metadata: provenanceMetadata(by) });
+function route({ name, match, action, headers, by }: MeshRoute): Route {
+  const metadata = provenanceMetadata(by);
+  return create(RouteSchema, { name: name ?? "", match: routeMatch(match), action: routeAction(action, match), metadata, ...headerChanges(headers) });
 }
 
-function routeAction(action: RouteAction): Route["action"] {
-  if (action.kind === "forward") return { case: "route", value: forward(action.destinations, action.timeoutMs) };
-  const body = create(DataSourceSchema, { specifier: { case: "inlineString", value: action.body } });
-  return { case: "directResponse", value: create(DirectResponseActionSchema, { status: action.status, body }) };
+function routeAction(action: RouteAction, match: RequestMatch): Route["action"] {
+  switch (action.kind) {
+    case "forward":
+      return { case: "route", value: forward(action, match) };
+    case "redirect":
+      return { case: "redirect", value: redirectAction(action.redirect) };
+    case "answer": {
+      const body = create(DataSourceSchema, { specifier: { case: "inlineString", value: action.body } });
+      return { case: "directResponse", value: create(DirectResponseActionSchema, { status: action.status, body }) };
+    }
+  }
 }
 
 /** A timeout of 0 switches Envoy's default of 15 s off, as Istio does. */
-function forward(destinations: readonly Destination[], timeoutMs: number): EnvoyRouteAction {
-  const timeout = durationOf(timeoutMs);
+function forward({ destinations, timeoutMs, rewrite }: Extract<RouteAction, { kind: "forward" }>, match: RequestMatch): EnvoyRouteAction {
+  const rest = { timeout: durationOf(timeoutMs), ...rewriteOf(rewrite, match) };
   const [only] = destinations;
   if (destinations.length === 1 && only !== undefined) {
-    return create(RouteActionSchema, { clusterSpecifier: { case: "cluster", value: clusterOf(only) }, timeout });
+    return create(RouteActionSchema, { clusterSpecifier: { case: "cluster", value: clusterOf(only) }, ...rest });
   }
   const clusters = destinations.map((destination) => ({ name: clusterOf(destination), weight: destination.weight }));
-  return create(RouteActionSchema, { clusterSpecifier: { case: "weightedClusters", value: create(WeightedClusterSchema, { clusters }) }, timeout });
+  return create(RouteActionSchema, { clusterSpecifier: { case: "weightedClusters", value: create(WeightedClusterSchema, { clusters }) }, ...rest });
 }
 
 function clusterOf({ host, port, subset = "" }: Destination): string {
