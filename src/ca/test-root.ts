@@ -6,7 +6,7 @@ import type { CertificateHost, KeyPair, LeafRequest } from "./certificate.ts";
 type CryptoKey = webcrypto.CryptoKey;
 
 export function newMeshRoot(host: CertificateHost): Promise<KeyPair> {
-  return newRootCertificate(host, { commonName: "Weft mesh CA", organization: "cluster.local", lifetimeMs: 86_400_000, uri: "spiffe://cluster.local" });
+  return newRootCertificate(host, { commonName: "Weft mesh CA", organization: "cluster.local", lifetimeMs: 3650 * 86_400_000, uri: "spiffe://cluster.local" });
 }
 
 /** A self-signed root. `uri` names the trust domain of a SPIFFE root (X.509-SVID 4.1). */
