@@ -12,7 +12,7 @@ export interface StoredRecord {
 }
 
 export interface RecordLog {
-  /** Durable when it returns (one transaction). Revisions must grow. */
+  /** One transaction; when it returns, it survives the process. Revisions must grow. */
   append(records: readonly StoredRecord[]): void;
   /** Everything not compacted, in order of revision. */
   load(): Iterable<StoredRecord>;
