@@ -7,8 +7,7 @@
  * (interception.ts walks the agents' rules).
  */
 import { start as startAgent } from "#agent/agent.ts";
-import type { Admission } from "#apiserver/admission.ts";
-import { startApiServer } from "#apiserver/apiserver.ts";
+import { startApiServer, type ApiServerOptions } from "#apiserver/apiserver.ts";
 import { connectApi } from "#client/client.ts";
 import type { ApiClient } from "#client/client.ts";
 import { injectProxy } from "#compile/inject/inject.ts";
@@ -122,7 +121,7 @@ export async function startCluster(options: { readonly seed: number; readonly no
   };
 }
 
-const inject: Admission = (object, { kind, operation, namespaceObject }) =>
+const inject: NonNullable<ApiServerOptions["admission"]>[number] = (object, { kind, operation, namespaceObject }) =>
   kind === "Pod" && operation === "CREATE" ? injectProxy(object as Pod, namespaceObject) : object;
 
 interface NodeStart {
@@ -177,6 +176,7 @@ function configOf(count: number): RuntimeConfig {
     runDir: "/run/weft",
     node24: "node",
     sourceRoot: "/",
+    programs: { folder: "/src/bin", extension: "ts" },
     rootless: false,
   };
 }

@@ -69,7 +69,7 @@ function jsonLine(line: Line): string {
 
 function humanLine({ time, level, program, msg, object, ...rest }: Line & { readonly object?: unknown }): string {
   const fields = Object.entries(rest).map(([key, value]) => ` ${key}=${typeof value === "string" ? value : JSON.stringify(value)}`);
-  return `${time.slice(11, 23)} ${level.padEnd(5)} ${program}: ${msg}${object === undefined ? "" : ` [${String(object)}]`}${fields.join("")}\n`;
+  return `${time.slice(11, 23)} ${level.padEnd(5)} ${program}: ${msg}${object === undefined ? "" : ` [${typeof object === "string" ? object : JSON.stringify(object)}]`}${fields.join("")}\n`;
 }
 
 /** "message (CODE): cause". Bugs keep their stack. */

@@ -33,11 +33,16 @@ export class Tape implements ConnectionHandler {
     this.closed += 1;
     this.error = error;
   }
+  #summary(): string {
+    const { connected, bytes, ended, drained, closed, error } = this;
+    return JSON.stringify({ connected, bytes, ended, drained, closed, error, text: this.text.slice(0, 200) });
+  }
+
   /** Until `done`; fails the test after 5 s. */
   async until(done: (tape: Tape) => boolean, what: string): Promise<this> {
     const deadline = this.#clock.monotonic() + 5_000;
     while (!done(this)) {
-      if (this.#clock.monotonic() > deadline) throw new Error(`waited 5 s for: ${what}; heard ${JSON.stringify({ ...this, text: this.text.slice(0, 200) })}`);
+      if (this.#clock.monotonic() > deadline) throw new Error(`waited 5 s for: ${what}; heard ${this.#summary()}`);
       await this.#clock.sleep(1);
     }
     return this;

@@ -6,7 +6,7 @@
 import type { Connection, ConnectionFacts, ConnectionHandler, NetError, SocketAddress, TlsFacts, TlsServerContext } from "#host/net.ts";
 import { clientHello, clientOutcome, isFakeServer, serverOutcome } from "./tls.ts";
 import type { FakeServerContext, Hello, Outcome } from "./tls.ts";
-import type { FakeWorld } from "./world.ts";
+import type { VirtualTime } from "./virtual-time.ts";
 
 /** What two kernels' socket buffers hold. */
 const WINDOW_BYTES = 262_144;
@@ -28,7 +28,7 @@ interface FakeFacts extends ConnectionFacts {
 }
 
 export interface FakeConnectionOptions {
-  readonly world: FakeWorld;
+  readonly world: VirtualTime;
   readonly random: (length: number) => Uint8Array;
   readonly local: SocketAddress | undefined;
   readonly remote: SocketAddress | undefined;

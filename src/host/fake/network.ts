@@ -6,10 +6,9 @@
  * `redirect` is where a scenario models the kernel's rules: it may send a connection elsewhere, as nftables does.
  */
 import { HostError } from "#host/host-error.ts";
-import type { Datagram, SocketAddress, StreamAddress } from "#host/net.ts";
+import type { Connection, Datagram, SocketAddress, StreamAddress } from "#host/net.ts";
 import type { Random } from "#host/random.ts";
-import type { FakeConnection } from "./connection.ts";
-import type { FakeWorld } from "./world.ts";
+import type { VirtualTime } from "./virtual-time.ts";
 
 export interface Endpoint {
   readonly netns: string;
@@ -28,7 +27,7 @@ export type Redirect = (attempt: Attempt) => { readonly netns?: string; readonly
 export interface FakeListener {
   readonly netns: string;
   readonly wantsOriginalDestination: boolean;
-  accept(connection: FakeConnection): void;
+  accept(connection: Connection): void;
 }
 
 /** A socket of UDP. */
@@ -38,7 +37,7 @@ export interface FakeReceiver {
 }
 
 export class FakeNetwork {
-  readonly world: FakeWorld;
+  readonly world: VirtualTime;
   redirect: Redirect | undefined;
   readonly #random: Random;
   readonly #owners = new Map<string, Set<string>>();
@@ -46,7 +45,7 @@ export class FakeNetwork {
   readonly #receivers = new Map<string, FakeReceiver>();
   #nextPort = 32_768;
 
-  constructor(world: FakeWorld) {
+  constructor(world: VirtualTime) {
     this.world = world;
     this.#random = world.random("network");
   }

@@ -77,7 +77,7 @@ const everything: Table = {
           matches: [is("ct state", "established", "related"), isNot("ip saddr", "10.1.0.0/16", "10.3.0.0/24"), is("th dport", "80", "8000-8100")],
           statements: [{ kind: "return" }],
         },
-        { matches: [isNot("iifname", "lo"), is("fib daddr type", "local")], statements: [{ kind: "jump", chain: "n3" }] },
+        { matches: [isNot("iifname", "lo")], statements: [{ kind: "jump", chain: "n3" }] },
       ],
     },
     { name: "n3", rules: [] },

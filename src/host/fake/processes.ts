@@ -5,7 +5,7 @@
 import type { Files } from "#host/files.ts";
 import { HostError } from "#host/host-error.ts";
 import type { ChildProcess, ExitStatus, Processes, ProcessResult, RunOptions, SpawnOptions } from "#host/processes.ts";
-import type { FakeWorld } from "./world.ts";
+import type { VirtualTime } from "./virtual-time.ts";
 
 export interface FakeProgramIo {
   readonly args: readonly string[];
@@ -65,7 +65,7 @@ function env(io: FakeProgramIo): void {
   io.exit(0);
 }
 
-export function fakeProcesses(world: FakeWorld, machine: FakeMachine, files: Files): Processes {
+export function fakeProcesses(world: VirtualTime, machine: FakeMachine, files: Files): Processes {
   const spawn = (options: SpawnOptions): FakeChild => {
     const [name] = options.command;
     const program = machine.programs.get(name) ?? machine.programs.get(name.slice(name.lastIndexOf("/") + 1));
@@ -88,7 +88,7 @@ export function fakeProcesses(world: FakeWorld, machine: FakeMachine, files: Fil
 }
 
 interface ChildOptions {
-  readonly world: FakeWorld;
+  readonly world: VirtualTime;
   readonly machine: FakeMachine;
   readonly files: Files;
   readonly options: SpawnOptions;
@@ -167,7 +167,7 @@ export class FakeChild implements ChildProcess {
 }
 
 function run(
-  world: FakeWorld,
+  world: VirtualTime,
   spawn: (options: SpawnOptions) => FakeChild,
   { command, options }: { readonly command: readonly [string, ...string[]]; readonly options: RunOptions },
 ): Promise<ProcessResult> {

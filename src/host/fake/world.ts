@@ -13,6 +13,7 @@ import { RealWork } from "./real-work.ts";
 import { FakeRpcNetwork } from "./rpc.ts";
 import { seededRandom } from "./random.ts";
 import type { Random } from "#host/random.ts";
+import type { VirtualTime } from "./virtual-time.ts";
 
 export interface WorldOptions {
   /** Default 1. */
@@ -38,7 +39,7 @@ const HANG_MS = 3_600_000;
 /** Turns of the real event loop that a promise may need while nothing is planned. */
 const REAL_TURNS = 2_000;
 
-export class FakeWorld {
+export class FakeWorld implements VirtualTime {
   readonly seed: number;
   readonly startMs: number;
   readonly network: FakeNetwork;
@@ -166,7 +167,10 @@ class VirtualClock implements Clock {
   }
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) return void reject(signal.reason as Error);
+      if (signal?.aborted === true) {
+        reject(signal.reason as Error);
+        return;
+      }
       const aborted = (): void => {
         cancel();
         reject(signal?.reason as Error);

@@ -5,7 +5,7 @@ import { getuid } from "node:process";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
 
-const suite = fileURLToPath(new URL("kernel.suite.ts", import.meta.url));
+const suite = fileURLToPath(new URL("test-kernel.ts", import.meta.url));
 const NOBODY = "65534";
 
 function run(command: readonly string[]): Promise<{ code: number | null; output: string }> {

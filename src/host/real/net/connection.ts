@@ -10,7 +10,7 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Connection, ConnectionHandler, NetError, TlsServerContext } from "#host/net.ts";
 import { errnoName, libc } from "#host/real/libc.ts";
-import { NodeFacts } from "./facts.ts";
+import type { NodeFacts } from "./facts.ts";
 import { acceptTls } from "./tls-socket.ts";
 import { isTlsSettings } from "./tls-context.ts";
 import { handleOf } from "./node-handle.ts";

@@ -2,7 +2,7 @@
  * Sockets made by FFI and adopted by Node: the only way to set SO_MARK, IP_TRANSPARENT or another network namespace
  * before bind and connect. And what is asked of sockets that Node made: SO_ORIGINAL_DST, SO_PEERCRED.
  */
-import { HostError } from "#host/host-error.ts";
+import type { HostError } from "#host/host-error.ts";
 import type { SocketAddress } from "#host/net.ts";
 import { lastError, libc } from "#host/real/libc.ts";
 import { insideNetns } from "#host/real/network-namespace.ts";

@@ -4,12 +4,19 @@ import { isIP } from "node:net";
 import type { Socket } from "node:net";
 import tls from "node:tls";
 import type { TlsFacts } from "#host/net.ts";
-import type { NodeConnection } from "./connection.ts";
 import { handleOf } from "./node-handle.ts";
 import { subjectAltNames } from "./subject-alt-names.ts";
 import type { TlsSettings } from "./tls-context.ts";
 
-export function acceptTls(connection: NodeConnection, plain: Socket, settings: TlsSettings, unread: Uint8Array): void {
+/** The connection that TLS is for. */
+export interface TlsUser {
+  readonly facts: { tls: TlsFacts | undefined };
+  wrapped(tls: tls.TLSSocket): void;
+  established(): void;
+  fail(code: string, message: string): void;
+}
+
+export function acceptTls(connection: TlsUser, plain: Socket, settings: TlsSettings, unread: Uint8Array): void {
   plain.pause();
   // Node's TLS first takes what the plain socket has buffered. The bytes are the caller's: copy.
   if (unread.length > 0) plain.unshift(Buffer.from(unread));
@@ -26,7 +33,7 @@ export function acceptTls(connection: NodeConnection, plain: Socket, settings: T
   socket.once("secure", () => finish(connection, socket, settings, undefined));
 }
 
-export function connectTls(connection: NodeConnection, plain: Socket, settings: TlsSettings, serverName: string | undefined): void {
+export function connectTls(connection: TlsUser, plain: Socket, settings: TlsSettings, serverName: string | undefined): void {
   const socket = tls.connect({
     socket: plain,
     secureContext: settings.secureContext,
@@ -40,7 +47,7 @@ export function connectTls(connection: NodeConnection, plain: Socket, settings: 
   socket.once("secureConnect", () => finish(connection, socket, settings, serverName));
 }
 
-function finish(connection: NodeConnection, socket: tls.TLSSocket, settings: TlsSettings, serverName: string | undefined): void {
+function finish(connection: TlsUser, socket: tls.TLSSocket, settings: TlsSettings, serverName: string | undefined): void {
   const certificate = socket.getPeerX509Certificate();
   const facts = tlsFacts(socket, certificate, serverName);
   const refusal = refuse(socket, certificate, { settings, facts, serverName });
