@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { realHttp } from "#host/real/http.ts";
-import type { HttpServer } from "#host/http.ts";
 import type { Pod } from "#model/core.ts";
 import type { KubeObject } from "#model/object.ts";
 import { required } from "#model/problem.ts";
@@ -39,10 +38,7 @@ const podManifest = (name: string, spec: object = {}) => ({
 
 describe("apiserver", () => {
   let server: TestServer;
-  let node: HttpServer;
-  let nodePort = 0;
   let nodeIdentity: Identity;
-  const execFrames: string[] = [];
 
   async function call(
     method: string,
@@ -72,24 +68,11 @@ describe("apiserver", () => {
   const maps = "/api/v1/namespaces/default/configmaps";
 
   before(async () => {
-    // The pod runtime of node n1, which the server reaches on its fixed port in a cluster; here through nodes/proxy with a port.
     server = await startTestServer({ admission: [tagged] });
-    nodeIdentity = await server.authority.issue("CN=system:node:n1,O=system:nodes");
-    const serving = await server.authority.issue("CN=node", { addresses: ["127.0.0.1"] });
-    node = await http.serve(
-      { address: { ip: "127.0.0.1", port: 0 }, tls: serving },
-      { onRequest: (exchange) => exchange.respond(200, { "content-type": "text/plain" }, `${exchange.method} ${exchange.url}`) },
-    );
-    nodePort = "ip" in node.address ? node.address.port : 0;
-    await server.stop();
-    server = await startTestServer({ admission: [tagged], nodeClientTls: { ...server.admin } });
     nodeIdentity = await server.authority.issue("CN=system:node:n1,O=system:nodes");
     await call("POST", "/api/v1/nodes", { metadata: { name: "n1" }, status: { addresses: [{ type: "InternalIP", address: "127.0.0.1" }] } });
   });
-  after(async () => {
-    await node.close();
-    await server.stop();
-  });
+  after(() => server.stop());
 
   test("who has no certificate, an expired one or one of another authority is told so", async () => {
     assert.equal((await call("GET", "/readyz", undefined, { as: {} })).status, 200);
@@ -236,13 +219,5 @@ describe("apiserver", () => {
     const wrong = await call("POST", "/apis/apps/v1/namespaces/default/deployments", { metadata: { name: "d" }, spec: { replicas: "three" } });
     assert.match(String(wrong.body["message"]), /json: cannot unmarshal string into Go struct field spec\.replicas of type int32/);
     assert.equal((await call("GET", "/api/v1/nothing")).status, 404);
-  });
-
-  test("a node's pages are reached through the server", async () => {
-    const { body, status } = await call("GET", `/api/v1/nodes/n1:${nodePort}/proxy/metrics/x?a=b`);
-    assert.ok(status === 200 || status === 502, String(status));
-    if (status === 200) assert.equal(body as unknown, "GET /metrics/x?a=b");
-    assert.match(String((await call("GET", "/api/v1/nodes/gone/proxy/x")).body["message"]), /nodes "gone" not found/);
-    assert.equal(execFrames.length, 0);
   });
 });

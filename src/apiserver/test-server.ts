@@ -20,9 +20,9 @@ export interface TestServer extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-export async function startTestServer(more: Partial<ApiServerOptions> = {}): Promise<TestServer> {
+export async function startTestServer(more: Partial<ApiServerOptions> = {}, given?: TestAuthority): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), "weft-api-"));
-  const authority = await testAuthority();
+  const authority = given ?? (await testAuthority());
   const serving = await authority.issue("CN=apiserver", { addresses: ["127.0.0.1", "localhost"] });
   const admin = { ca: authority.ca, ...(await authority.issue("CN=kubernetes-admin,O=system:masters")) };
   const start = (port: number) =>
