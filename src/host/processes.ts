@@ -21,7 +21,8 @@ export interface SpawnOptions {
   /** Own process group / session. */
   readonly detached?: boolean;
   /** Allocates a pseudo terminal for the child (exec -t). */
-  readonly terminal?: { readonly columns: number; readonly rows: number };
+  /** `controlling` false: the command itself makes it its session's (a process of another pid namespace must). */
+  readonly terminal?: { readonly columns: number; readonly rows: number; readonly controlling?: false };
   readonly onExit: (status: ExitStatus) => void;
 }
 

@@ -17,7 +17,7 @@ export async function commandInContainer(
   context: PodContext,
   container: Container,
   process: ContainerProcess | undefined,
-  command: readonly string[],
+  { command, terminal = false }: { readonly command: readonly string[]; readonly terminal?: boolean },
 ): Promise<ReadyCommand> {
   const { paths, host } = context;
   const spec = await sandboxSpec(context, container);
@@ -27,12 +27,18 @@ export async function commandInContainer(
     // in the same network, from where the proxy's ports answer.
     const options = `${paths.own}/beside-proxy.options`;
     await host.files.writeAtomic(options, `${[...sandboxOptions(spec), "--die-with-parent"].join("\0")}\0`, { mode: 0o600 });
-    return { command: sandboxCommand({ ...spec, command }, { status: "/dev/null", options, seccomp: context.seccomp }), env: launchEnvironment };
+    return {
+      command: sandboxCommand(
+        { ...spec, command: terminal ? ["setsid", "--ctty", "--", ...command] : command },
+        { status: "/dev/null", options, seccomp: context.seccomp },
+      ),
+      env: launchEnvironment,
+    };
   }
   const pid = await process?.mainPid();
   if (pid === undefined) throw new Error(`container ${container.name} is not running`);
   const { uid, gid, hostUid, env, workingDirectory } = spec;
-  return { command: enterCommand({ pid, uid, gid, hostUid, env, workingDirectory, command, seccomp: context.seccomp }), env: launchEnvironment };
+  return { command: enterCommand({ pid, uid, gid, hostUid, env, workingDirectory, command, terminal, seccomp: context.seccomp }), env: launchEnvironment };
 }
 
 export interface CommandResult {
@@ -48,7 +54,7 @@ export async function runInContainer(
   process: ContainerProcess | undefined,
   run: { command: readonly string[]; timeoutMs: number },
 ): Promise<CommandResult> {
-  const ready = await commandInContainer(context, container, process, run.command);
+  const ready = await commandInContainer(context, container, process, { command: run.command });
   const { processes, clock } = context.host;
   const result = await new Promise<CommandResult>((resolve) => {
     let output = "";

@@ -122,7 +122,7 @@ function containerStatus(view: ContainerView, terminating: boolean): ContainerSt
     ready: view.ready && !terminating,
     restartCount: view.restartCount,
     image: view.image,
-    imageID: view.containerId === undefined ? "" : `weft://${view.image}`,
+    imageID: `weft://${view.image}`,
     started: view.started,
     ...(view.containerId === undefined ? {} : { containerID: view.containerId }),
   };

@@ -36,7 +36,8 @@ function spawn(options: SpawnOptions): ChildProcess {
 
 function start(options: SpawnOptions, terminal: Terminal | undefined, file: number | undefined): NodeChild {
   // setsid(1) makes the terminal the child's controlling one, so that Ctrl-C and job control work.
-  const [program, ...args] = terminal === undefined ? options.command : (["setsid", "--ctty", "--", ...options.command] as const);
+  const isPlain = terminal === undefined || options.terminal?.controlling === false;
+  const [program, ...args] = isPlain ? options.command : (["setsid", "--ctty", "--", ...options.command] as const);
   const stdio = terminal === undefined ? stdioOf(options, file) : terminal.stdio;
   const child = insideNetns(options.netns, () =>
     spawnChild(program, args, {

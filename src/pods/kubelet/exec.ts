@@ -14,7 +14,7 @@ const RESIZE = 4;
 const CLOSE = 255;
 
 const protocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
-const firstTerminal = { columns: 80, rows: 24 };
+const firstTerminal = { columns: 80, rows: 24, controlling: false } as const;
 
 export interface ExecRequest {
   readonly command: readonly string[];

@@ -129,6 +129,6 @@ async function exec(options: KubeletOptions, upgrade: HttpUpgrade): Promise<void
     return upgrade.refuse(404, plain, `container ${containerName} of pod ${namespace}/${name} is not on this node\n`);
   const request = parseExecQuery(url.searchParams);
   if (request.command.length === 0) return upgrade.refuse(400, plain, "you must specify at least one command for the container\n");
-  const ready = await commandInContainer(worker.context, runner.options.container, runner.process, request.command);
+  const ready = await commandInContainer(worker.context, runner.options.container, runner.process, { command: request.command, terminal: request.tty });
   serveExec(options.host.processes, upgrade, request, ready);
 }

@@ -96,6 +96,8 @@ export interface EnterSpec {
   readonly workingDirectory: string;
   /** File of the system call filter. */
   readonly seccomp: string;
+  /** Standard input is a terminal, to be that of the command's session (seen from outside, its process groups would not exist). */
+  readonly terminal: boolean;
 }
 
 /** The argv that runs one more command in a running container (exec, exec probes, preStop), with no more rights than its own. */
@@ -131,6 +133,7 @@ export function enterCommand(spec: EnterSpec): [string, ...string[]] {
     // When whoever asked has gone or its time is over, the command goes too.
     "--pdeathsig=KILL",
     "--",
+    ...(spec.terminal ? ["/usr/bin/setsid", "--ctty", "--"] : []),
     "/usr/bin/env",
     "-i",
     `--chdir=${spec.workingDirectory}`,
