@@ -71,6 +71,21 @@ export interface NodeConfig {
   readonly podCIDR: string;
 }
 
+/** Where the programs' main files are: the sources, or what was bundled of them (cheaper to start and to keep). */
+export interface ProgramFolder {
+  readonly folder: string;
+  readonly extension: "ts" | "mjs";
+}
+
+export function programFile({ folder, extension }: ProgramFolder, name: string): string {
+  return `${folder}/${name}.${extension}`;
+}
+
+/** Options of Node for these programs. Bundles have this module in them. */
+export function preloaded(programs: ProgramFolder, sourceRoot: string): readonly string[] {
+  return programs.extension === "ts" ? ["--import", `${sourceRoot}/src/run/flush-compile-cache.ts`] : [];
+}
+
 export interface RuntimeConfig {
   /** Of the cluster. */
   readonly name: string;
@@ -98,6 +113,7 @@ export interface RuntimeConfig {
   readonly node24: string;
   /** The checkout, or where Weft is installed: has src/ and node_modules/. */
   readonly sourceRoot: string;
+  readonly programs: ProgramFolder;
   /** An ordinary user started the cluster: it has a user namespace with one uid in it. */
   readonly rootless: boolean;
   /** Host uid that pods run as; only when root started the cluster. */

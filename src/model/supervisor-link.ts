@@ -9,8 +9,6 @@ export type ToInner =
   | {
       readonly kind: "start";
       readonly config: RuntimeConfig;
-      /** Folder with control.ts, agent.ts and pods.ts. */
-      readonly programs: string;
       /** The programs' whole environment. */
       readonly env: Readonly<Record<string, string>>;
       readonly certificates: readonly ProgramCertificate[];

@@ -1,4 +1,5 @@
 /** Starts a container's process in its sandbox, or the pod's proxy beside it, from the Pod's words. */
+import { programFile } from "#model/config.ts";
 import type { Container } from "#model/pod-parts.ts";
 import { adoptContainer, launchContainer, type ContainerProcess } from "./container-process.ts";
 import { describeProcess, isProblem, type ConfigProblem } from "./environment.ts";
@@ -86,7 +87,9 @@ async function launchSidecar(context: PodContext, request: LaunchRequest): Promi
   const node = await hostFiles.reachable(settings.nodeBinary);
   const source = await hostFiles.reachable(settings.sourceRoot);
   await request.aboutToStart();
-  const command = sidecarCommand({ netns: paths.netns, hostUid: uids.proxy, command: [node, `${source}/src/bin/proxy.ts`, "-c", bootstrap] });
+  const program = programFile(settings.programs, "proxy").replace(settings.sourceRoot, source);
+  // The young generation stays small: a proxy is one of many here, and an idle one should cost little.
+  const command = sidecarCommand({ netns: paths.netns, hostUid: uids.proxy, command: [node, "--max-semi-space-size=2", program, "-c", bootstrap] });
   return launchContainer(host, {
     command,
     env: { ...launchEnvironment, NODE_COMPILE_CACHE: `${settings.stateFolder}/compile-cache` },

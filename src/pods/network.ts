@@ -4,6 +4,7 @@
  * up in /opt/cni/bin.
  */
 import type { Host } from "#host/host.ts";
+import { programFile } from "#model/config.ts";
 import { nodeFolder, type PodsSettings } from "./settings.ts";
 
 export type NetworkHost = Pick<Host, "files" | "netns" | "processes">;
@@ -65,7 +66,7 @@ interface PluginCall {
 
 async function callPlugin(host: NetworkHost, settings: PodsSettings, call: PluginCall): Promise<string> {
   const { pod, type, command } = call;
-  const program: [string, ...string[]] = type === "weft-cni" ? [settings.nodeBinary, `${settings.sourceRoot}/src/bin/cni.ts`] : [`${foreignPlugins}/${type}`];
+  const program: [string, ...string[]] = type === "weft-cni" ? [settings.nodeBinary, programFile(settings.programs, "cni")] : [`${foreignPlugins}/${type}`];
   const answer = await host.processes.run(program, {
     env: {
       PATH: "/usr/sbin:/usr/bin:/sbin:/bin",

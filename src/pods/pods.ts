@@ -93,6 +93,7 @@ function settingsOf(runtime: RuntimeConfig, nodeName: string, clusterCa: string)
     stateFolder: runtime.stateDir,
     nodeBinary: runtime.node24,
     sourceRoot: runtime.sourceRoot,
+    programs: runtime.programs,
     firstHostUid: runtime.rootless ? undefined : (runtime.podUid ?? firstNodeUid),
     dnsAddress: runtime.dnsAddress,
     images: runtime.images,

@@ -1,5 +1,5 @@
 /** What the runtime of one node must know of its cluster, and where it keeps things. */
-import type { ImageMap } from "#model/config.ts";
+import type { ImageMap, ProgramFolder } from "#model/config.ts";
 
 export interface PodsSettings {
   readonly node: { readonly name: string; readonly address: string; readonly podCIDR: string };
@@ -12,6 +12,8 @@ export interface PodsSettings {
   /** Survives the cluster; container logs are below it. */
   readonly stateFolder: string;
   readonly nodeBinary: string;
+  readonly programs: ProgramFolder;
+  /** Has node_modules/, which bundled programs need too (native parts). */
   readonly sourceRoot: string;
   /** First host uid for pods when root runs the cluster; undefined: an ordinary user runs it and there is only one uid. */
   readonly firstHostUid: number | undefined;

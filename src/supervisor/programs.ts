@@ -1,7 +1,7 @@
 /** Starts the cluster's programs and starts them again when they end. */
 import type { Host } from "#host/host.ts";
 import type { ChildProcess } from "#host/processes.ts";
-import type { RuntimeConfig } from "#model/config.ts";
+import { preloaded, programFile, type RuntimeConfig } from "#model/config.ts";
 import type { FromInner } from "#model/supervisor-link.ts";
 import { netnsPath } from "./network.ts";
 
@@ -21,12 +21,11 @@ export interface Program {
   readonly netns?: string;
 }
 
-export function programsOf(config: RuntimeConfig, folder: string): readonly Program[] {
-  const start = (file: string, ...args: string[]): readonly [string, ...string[]] => [
+export function programsOf(config: RuntimeConfig): readonly Program[] {
+  const start = (program: string, ...args: string[]): readonly [string, ...string[]] => [
     config.node24,
-    "--import",
-    `${config.sourceRoot}/src/run/flush-compile-cache.ts`,
-    `${folder}/${file}.ts`,
+    ...preloaded(config.programs, config.sourceRoot),
+    programFile(config.programs, program),
     "--config",
     `${config.runDir}/config.json`,
     ...args,

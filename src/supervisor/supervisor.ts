@@ -36,7 +36,7 @@ export function startSupervisor(host: Host, send: (message: FromInner) => void, 
     await serveForwards(host);
     send({ kind: "network", nodes: config.nodes.length });
     runner = new ProgramRunner(host, { logs: `${config.stateDir}/logs`, env: start.env, send });
-    await runner.start(programsOf(config, start.programs));
+    await runner.start(programsOf(config));
   };
   const stop = (): Promise<void> =>
     (stopped ??= (async () => {

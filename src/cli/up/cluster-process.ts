@@ -8,6 +8,7 @@
  * is gone, and nothing inside inherits it.
  */
 import type { Host } from "#host/host.ts";
+import { preloaded, programFile, type ProgramFolder } from "#model/config.ts";
 import type { ChildProcess, ExitStatus } from "#host/processes.ts";
 import { lineReader, type FromInner, type ToInner } from "#model/supervisor-link.ts";
 import { CliError, type Terminal } from "#cli/context.ts";
@@ -47,11 +48,13 @@ export interface ClusterProcess {
 export interface ClusterProcessOptions {
   readonly stateDir: string;
   readonly nameserver: string;
+  readonly programs: ProgramFolder;
   readonly received: (message: FromInner) => void;
 }
 
 export async function startClusterProcess(host: Host, terminal: Terminal, options: ClusterProcessOptions): Promise<ClusterProcess> {
   const { sourceRoot, node } = terminal;
+  const { programs } = options;
   const { promise: ended, resolve: finish } = Promise.withResolvers<ExitStatus>();
   const { promise: initPid, resolve: initStarted } = Promise.withResolvers<number | undefined>();
   let said = "";
@@ -61,7 +64,7 @@ export async function startClusterProcess(host: Host, terminal: Terminal, option
       ...(["flock", "--nonblock", "--conflict-exit-code", String(ALREADY_LOCKED), "--no-fork", `${options.stateDir}/lock`] as const),
       ...["setpriv", "--pdeathsig", "KILL"],
       ...["unshare", ...(terminal.uid === 0 ? [] : ["--user", "--map-root-user"]), "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child=KILL"],
-      ...["sh", "-c", INIT, "weft-init", node, `--import`, `${sourceRoot}/src/run/flush-compile-cache.ts`, `${sourceRoot}/src/bin/supervisor.ts`],
+      ...["sh", "-c", INIT, "weft-init", node, ...preloaded(programs, sourceRoot), programFile(programs, "supervisor")],
     ],
     env: { ...clusterEnv(terminal), WEFT_NAMESERVER: options.nameserver },
     cwd: "/",

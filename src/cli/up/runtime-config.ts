@@ -1,5 +1,5 @@
 /** The addresses of an embedded cluster (DESIGN.md's decisions), and what else its programs are told. */
-import type { ImageMap, RuntimeConfig } from "#model/config.ts";
+import type { ImageMap, ProgramFolder, RuntimeConfig } from "#model/config.ts";
 import type { Terminal } from "#cli/context.ts";
 
 /** Above what systemd gives to containers (uids.md there, as of 2026-11): no user, no container has uids from here on. */
@@ -15,6 +15,7 @@ export interface RuntimeConfigOptions {
   readonly stateDir: string;
   readonly nodes: number;
   readonly images: ImageMap;
+  readonly programs: ProgramFolder;
   /** /proc/self/uid_map: one line `inside outside count` a range. */
   readonly uidMap: string;
 }
@@ -43,6 +44,7 @@ export function runtimeConfig(terminal: Terminal, options: RuntimeConfigOptions)
     runDir: "/run/weft",
     node24: terminal.node,
     sourceRoot: terminal.sourceRoot,
+    programs: options.programs,
     rootless: terminal.uid !== 0,
     ...(terminal.uid === 0 ? { podUid: choosePodUid(options.uidMap) } : {}),
   };

@@ -1,6 +1,6 @@
 /** A running cluster as `weft up` holds it: the child process, its ports on this side, and the record of both. */
 import type { Host } from "#host/host.ts";
-import type { RuntimeConfig, ImageMap } from "#model/config.ts";
+import type { ImageMap, ProgramFolder, RuntimeConfig } from "#model/config.ts";
 import type { FromInner } from "#model/supervisor-link.ts";
 import { ClusterApi } from "#cli/cluster-api.ts";
 import { CliError, type Terminal } from "#cli/context.ts";
@@ -23,8 +23,9 @@ export interface SessionOptions {
   readonly stateDir: string;
   readonly nodes: number;
   readonly images: ImageMap;
-  /** Folder of the programs' main files. */
-  readonly programs: string;
+  readonly programs: ProgramFolder;
+  /** Weft's own, also when `programs` are others: the inner supervisor comes from there. */
+  readonly ownPrograms: ProgramFolder;
   /** Told when a program ended by itself and was started again. */
   readonly onExited: (message: FromInner & { kind: "exited" }) => void;
 }
@@ -94,7 +95,7 @@ export class Session {
       }
     };
     const remembered = (await readRecord(host.files, stateDir))?.ports;
-    process = await startClusterProcess(host, terminal, { stateDir, nameserver: config.controlAddress, received });
+    process = await startClusterProcess(host, terminal, { stateDir, nameserver: config.controlAddress, programs: options.ownPrograms, received });
     void process.ended.then((status) => {
       networkFailed(new CliError(`the cluster ended while it started (${status.signal ?? `status ${status.code}`})`, 1));
       aborted.abort(new CliError(`the cluster ended (${status.signal ?? `status ${status.code}`}); its logs are in ${stateDir}/logs`, 1));
@@ -104,7 +105,7 @@ export class Session {
       const gateway: { address: string | undefined } = { address: undefined };
       const ports = await openHostPorts(host, remembered, process.initPid, (port) => targetOf(port, config, gateway));
       const pki = await openPki(host.files, config, host.clock.now());
-      process.send({ kind: "start", config, programs: options.programs, env: clusterEnv(terminal), certificates: pki.programs });
+      process.send({ kind: "start", config, env: clusterEnv(terminal), certificates: pki.programs });
       const url = `https://127.0.0.1:${ports.ports.api}`;
       await host.files.writeAtomic(`${stateDir}/kubeconfig`, kubeconfigText(options.name, url, pki), { mode: 0o600 });
       const record = await recordOf(host, terminal, { config, initPid: process.initPid, ports: ports.ports });

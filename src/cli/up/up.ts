@@ -5,6 +5,7 @@ import { CliError, type CliContext } from "#cli/context.ts";
 import { Progress } from "#cli/progress.ts";
 import { openStateFolder, stateFolder } from "#cli/state.ts";
 import { VERSION } from "#cli/version.ts";
+import { bundledPrograms } from "./bundled-programs.ts";
 import { detach } from "./detach.ts";
 import { findEntryPath } from "./entry-path.ts";
 import { absolute, applyManifests, loadManifests } from "./manifests.ts";
@@ -96,13 +97,14 @@ function made(uid: number): string {
   return uid === 0 ? "net, pid, mount, ipc" : "user, net, pid, mount, ipc";
 }
 
-function beginSession(
+async function beginSession(
   context: CliContext,
   options: UpOptions & Pick<Parameters<typeof Session.begin>[2], "stateDir" | "images" | "onExited"> & { readonly began: () => void },
 ): Promise<Session> {
   const { host, terminal } = context;
-  const programs = absolute(terminal.cwd, options.programs ?? `${terminal.sourceRoot}/src/bin`);
-  return Session.begin(host, terminal, { ...options, programs }, options.began).catch((error: unknown) => {
+  const ownPrograms = await bundledPrograms(host, terminal.sourceRoot);
+  const programs = options.programs === undefined ? ownPrograms : ({ folder: absolute(terminal.cwd, options.programs), extension: "ts" } as const);
+  return Session.begin(host, terminal, { ...options, programs, ownPrograms }, options.began).catch((error: unknown) => {
     if (error instanceof CliError && error.message === "already running") {
       throw new CliError(`cluster "${options.name}" is being started or ended by another weft; try again in a moment`, 1);
     }
