@@ -57,7 +57,7 @@ function readableCheckout(prefix: readonly string[], base: string): string {
   if (spawnSync(program ?? "test", args).status === 0) return checkout;
   const copy = join(base, "checkout");
   mkdirSync(copy);
-  for (const part of ["src", "examples", "test", "weft", "package.json"])
+  for (const part of ["src", "examples", "test", "tools", "weft", "package.json", "README.md"])
     if (existsSync(join(checkout, part))) cpSync(join(checkout, part), join(copy, part), { recursive: true });
   // Links where the file system allows them: the dependencies are large.
   const linked = spawnSync("cp", ["-al", join(checkout, "node_modules"), join(copy, "node_modules")]).status === 0;

@@ -1,0 +1,36 @@
+/** `npm run demo:once` holds what it promises, as root and as an ordinary user. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { test } from "node:test";
+import { users, type User } from "./user.ts";
+
+const TIMEOUT_MS = 240_000;
+
+function run(user: User): Promise<{ readonly code: number; readonly output: string }> {
+  const [program = "", ...args] = [...user.prefix, process.execPath, join(user.checkout, "tools/demo.ts"), "--once"];
+  const child = spawn(program, args, { env: user.env, cwd: user.checkout, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  const collect = (bytes: Buffer): void => {
+    output += bytes.toString();
+  };
+  child.stdout.on("data", collect);
+  child.stderr.on("data", collect);
+  const timer = setTimeout(() => child.kill("SIGTERM"), TIMEOUT_MS);
+  return new Promise((resolve) =>
+    child.on("close", (code) => {
+      clearTimeout(timer);
+      resolve({ code: code ?? 128, output });
+    }),
+  );
+}
+
+for (const { name, make } of users) {
+  test(`the demo holds for ${name}`, { timeout: TIMEOUT_MS + 20_000 }, async (t) => {
+    const user = make();
+    t.after(user.cleanUp);
+    const { code, output } = await run(user);
+    assert.equal(code, 0, output);
+    assert.match(output, /\nPASS {2}all of it held/);
+  });
+}
