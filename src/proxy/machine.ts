@@ -10,10 +10,13 @@ import type { TrafficMetrics } from "./stats/measured.ts";
 import type { Stats } from "./stats/stats.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 import type { Secrets } from "./tls/secrets.ts";
+import type { TurnClock } from "./turn-clock.ts";
 import type { ClusterRuntime } from "./upstream/cluster.ts";
 
 export interface ProxyMachine {
   readonly clock: Clock;
+  /** For the request path. */
+  readonly turn: TurnClock;
   readonly random: Random;
   readonly net: Net;
   readonly files: Files;

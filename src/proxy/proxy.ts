@@ -23,6 +23,7 @@ import { IstioMetrics } from "./stats/istio-metrics.ts";
 import { Stats } from "./stats/stats.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import { Secrets } from "./tls/secrets.ts";
+import { TurnClock } from "./turn-clock.ts";
 import type { ClusterRuntime } from "./upstream/cluster.ts";
 import { Names } from "./upstream/names.ts";
 import { DeltaClient } from "./xds/delta-client.ts";
@@ -91,12 +92,14 @@ class RunningProxy implements Proxy {
     const inMesh = node?.metadata?.["NAMESPACE"] !== undefined;
     let dateSecond = 0;
     let dateText = "";
+    const turn = new TurnClock(clock);
     const machine: ProxyMachine = {
       clock,
+      turn,
       random,
       net,
       files,
-      wheel: new TimerWheel(clock),
+      wheel: new TimerWheel(clock, turn),
       stats,
       secrets: new Secrets(files),
       clusters: this.#clusters,

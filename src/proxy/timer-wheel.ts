@@ -3,6 +3,7 @@
  * entry between doubly linked lists and allocates nothing. Deadlines fire up to one tick late, never early.
  */
 import type { Clock, Timer } from "#host/clock.ts";
+import type { TurnClock } from "./turn-clock.ts";
 
 /** Fine enough for timeouts of requests, coarse enough to cost nothing. */
 const TICK_MS = 20;
@@ -21,6 +22,7 @@ export class WheelEntry {
 
 export class TimerWheel {
   readonly #clock: Clock;
+  readonly #turnClock: TurnClock;
   readonly #slots: WheelEntry[] = Array.from({ length: SLOTS }, () => {
     const sentinel = new WheelEntry(() => undefined);
     sentinel.next = sentinel.previous = sentinel;
@@ -30,13 +32,14 @@ export class TimerWheel {
   #count = 0;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, turnClock: TurnClock) {
     this.#clock = clock;
+    this.#turnClock = turnClock;
     this.#tick = this.#now();
   }
 
   #now(): number {
-    return Math.floor(this.#clock.monotonic() / TICK_MS) + 1;
+    return Math.floor(this.#turnClock.ms / TICK_MS) + 1;
   }
 
   /** (Re)sets the entry to fire after `delayMs`. */

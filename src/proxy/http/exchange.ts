@@ -34,7 +34,6 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
   readonly downstream: Downstream;
   readonly head: RequestHead;
   readonly stream: ServerStream;
-  readonly startMs: number;
   readonly #startedAt: number;
   status = 0;
   statusDetails: string | undefined = undefined;
@@ -70,8 +69,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     this.downstream = options.downstream;
     this.head = options.head;
     this.stream = options.stream;
-    this.startMs = options.machine.clock.now();
-    this.#startedAt = options.machine.clock.monotonic();
+    this.#startedAt = options.machine.turn.ms;
   }
 
   // What decisions see of the request.
@@ -92,6 +90,10 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
   }
 
   // What logs see besides the fields above.
+  get startMs(): number {
+    const { clock } = this.machine;
+    return clock.now() - (clock.monotonic() - this.#startedAt);
+  }
   get request(): RequestView {
     return this;
   }
@@ -382,7 +384,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     attempt.cluster.stats.response(head.status);
     this.#responding = true;
     this.statusDetails = "via_upstream";
-    this.responseDurationMs = Math.round(this.machine.clock.monotonic() - this.#startedAt);
+    this.responseDurationMs = Math.round(this.machine.turn.ms - this.#startedAt);
     const { headers } = head;
     if (!this.manager.suppressEnvoyHeaders) headers.set(SERVICE_TIME, String(Math.round(attempt.elapsedMs())));
     this.#forward?.clusterResponseMutations[this.#clusterIndex]?.(headers, this);
@@ -515,7 +517,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     this.route?.responseMutation?.(headers, this);
     const bytes = Buffer.from(body);
     headers.add(CONTENT_LENGTH, String(bytes.length));
-    this.#sendHead({ status, reason: "", headers, hasBody: bytes.length > 0 }, bytes.length === 0);
+    this.#sendHead({ status, headers, hasBody: bytes.length > 0 }, bytes.length === 0);
     if (bytes.length === 0) return;
     this.bytesSent += bytes.length;
     this.stream.sendBody(bytes, 0, bytes.length);
@@ -546,7 +548,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     if (this.#timeout !== undefined) machine.wheel.cancel(this.#timeout);
     if (this.#later !== undefined) machine.wheel.cancel(this.#later);
     this.attempt?.released();
-    this.durationMs = Math.round(machine.clock.monotonic() - this.#startedAt);
+    this.durationMs = Math.round(machine.turn.ms - this.#startedAt);
     manager.stats.rqActive.value--;
     manager.stats.completed(this.status, this.durationMs);
     machine.traffic?.record(this);

@@ -33,7 +33,7 @@ export class HttpConnection implements ConnectionHandler {
     this.#downstream = downstream;
     this.#connection = downstream.connection;
     this.#open = open;
-    this.#lastActiveMs = machine.clock.monotonic();
+    this.#lastActiveMs = machine.turn.ms;
     this.#deadline = new WheelEntry(() => this.#expired());
     const settings = {
       limits: manager.limits,
@@ -55,7 +55,7 @@ export class HttpConnection implements ConnectionHandler {
   onData(bytes: Uint8Array): void {
     this.#manager.stats.rxBytes.value += bytes.length;
     this.#codec.onData(bytes);
-    this.#lastActiveMs = this.#machine.clock.monotonic();
+    this.#lastActiveMs = this.#machine.turn.ms;
     if (this.#codec.readingHead && this.#waitsFor === "request") this.#await();
   }
 
@@ -126,7 +126,7 @@ export class HttpConnection implements ConnectionHandler {
     if (this.#waitsFor === "close") return this.#connection.destroy();
     if (this.#waitsFor === "head" && this.#codec.readingHead) return this.#connection.destroy();
     const { idleTimeoutMs, stats } = this.#manager;
-    const idleMs = this.#machine.clock.monotonic() - this.#lastActiveMs;
+    const idleMs = this.#machine.turn.ms - this.#lastActiveMs;
     if (!this.#codec.idle || idleMs < idleTimeoutMs) return this.#wait("request", this.#codec.idle ? idleTimeoutMs - idleMs : idleTimeoutMs);
     stats.cxIdleTimeout.value++;
     this.#codec.drain();

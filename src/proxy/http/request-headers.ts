@@ -18,7 +18,7 @@ export function prepareRequest(
   ids: RequestIds,
 ): { readonly remote: string | undefined } | undefined {
   const { headers } = head;
-  const direct = downstream.connection.facts.remote?.ip;
+  const direct = downstream.directRemoteIp;
   let remote = downstream.directRemoteText;
   const isEdge = manager.useRemoteAddress && manager.trustedHops === 0;
   if (manager.useRemoteAddress) {

@@ -50,7 +50,7 @@ export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
   }
 
   elapsedMs(): number {
-    return this.#exchange.machine.clock.monotonic() - this.#startedAt;
+    return this.#exchange.machine.turn.ms - this.#startedAt;
   }
 
   onConnection(connection: UpstreamConnection): void {
@@ -63,7 +63,7 @@ export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
     this.endpoint.rqTotal++;
     stats.rqTotal.value++;
     stats.rqActive.value++;
-    this.#startedAt = exchange.machine.clock.monotonic();
+    this.#startedAt = exchange.machine.turn.ms;
     if (this.#perTryTimeoutMs !== undefined) {
       this.#timeout = new WheelEntry(() => exchange.tryTimedOut(this));
       exchange.machine.wheel.set(this.#timeout, this.#perTryTimeoutMs);

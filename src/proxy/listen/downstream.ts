@@ -12,6 +12,7 @@ export class Downstream implements ConnectionView {
   remote: PeerView;
   readonly local: string | undefined;
   readonly directRemoteText: string | undefined;
+  readonly directRemoteIp: string | undefined;
   serverName: string | undefined = undefined;
   transportProtocol = "";
   applicationProtocols: readonly string[] = [];
@@ -30,6 +31,7 @@ export class Downstream implements ConnectionView {
     this.remote = this.directRemote;
     this.local = addressText(this.target);
     this.directRemoteText = addressText(remote);
+    this.directRemoteIp = remote?.ip;
   }
 
   get certificate(): Uint8Array | undefined {

@@ -4,6 +4,7 @@ import type { Clock } from "#host/clock.ts";
 import type { Connection, ConnectionHandler, Net } from "#host/net.ts";
 import type { Random } from "#host/random.ts";
 import type { Cluster } from "#wire/envoy/gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { TurnClock } from "#proxy/turn-clock.ts";
 import type { ClusterStats } from "./cluster-stats.ts";
 import { Endpoint, type EndpointSettings } from "./endpoint.ts";
 
@@ -35,6 +36,7 @@ export interface ClusterSettings {
 export interface ClusterMachine {
   readonly net: Net;
   readonly clock: Clock;
+  readonly turn: TurnClock;
   readonly random: Random;
 }
 
@@ -72,7 +74,7 @@ export class ClusterRuntime {
   }
 
   nowMs(): number {
-    return this.#machine.clock.monotonic();
+    return this.#machine.turn.ms;
   }
 
   get endpoints(): Iterable<Endpoint> {

@@ -3,7 +3,7 @@
  * kept beside it, and what it removes is only marked. So a head is forwarded by copying the text between the marks, and
  * a header costs a string only when somebody asks for its value.
  */
-import { type HeaderName, hashName, spells } from "./header-name.ts";
+import { bitOf, headerLine, type HeaderName, spells, uninternedName } from "./header-name.ts";
 
 /** Offsets per header: name start, name end, value start, value end, hash, state. The line ends 2 bytes (CRLF) after `lineEnd`. */
 const WIDTH = 7;
@@ -23,6 +23,9 @@ export class HeaderBlock {
   #addedNames: HeaderName[] = [];
   #addedValues: string[] = [];
   #anyRemoved = false;
+  /** Bits of all names that came from the wire: most look-ups end here. */
+  #bits = 0;
+  #addedBits = 0;
 
   reset(): void {
     this.text = "";
@@ -30,6 +33,8 @@ export class HeaderBlock {
     this.linesStart = 0;
     this.linesEnd = 0;
     this.#anyRemoved = false;
+    this.#bits = 0;
+    this.#addedBits = 0;
     if (this.#addedNames.length > 0) {
       this.#addedNames = [];
       this.#addedValues = [];
@@ -52,6 +57,7 @@ export class HeaderBlock {
     at[base + 4] = lineEnd;
     at[base + 5] = hash;
     at[base + 6] = KEPT;
+    this.#bits |= bitOf(hash);
     this.count++;
   }
 
@@ -67,12 +73,14 @@ export class HeaderBlock {
   }
 
   has(name: HeaderName): boolean {
+    if (((this.#bits | this.#addedBits) & name.bit) === 0) return false;
     for (let i = 0; i < this.count; i++) if (this.#is(i, name)) return true;
     return this.#addedNames.some((added) => added.lower === name.lower);
   }
 
   /** Value; several headers of one name are joined by a comma (RFC 9110 5.3). */
   get(name: HeaderName): string | undefined {
+    if (((this.#bits | this.#addedBits) & name.bit) === 0) return undefined;
     let found: string | undefined;
     for (let i = 0; i < this.count; i++) {
       if (!this.#is(i, name)) continue;
@@ -88,6 +96,7 @@ export class HeaderBlock {
   }
 
   occurrences(name: HeaderName): number {
+    if (((this.#bits | this.#addedBits) & name.bit) === 0) return 0;
     let n = 0;
     for (let i = 0; i < this.count; i++) if (this.#is(i, name)) n++;
     for (const added of this.#addedNames) if (added.lower === name.lower) n++;
@@ -95,6 +104,7 @@ export class HeaderBlock {
   }
 
   add(name: HeaderName, value: string): void {
+    this.#addedBits |= name.bit;
     this.#addedNames.push(name);
     this.#addedValues.push(value);
   }
@@ -105,11 +115,14 @@ export class HeaderBlock {
   }
 
   remove(name: HeaderName): void {
-    for (let i = 0; i < this.count; i++) {
-      if (!this.#is(i, name)) continue;
-      this.#at[i * WIDTH + 6] = REMOVED;
-      this.#anyRemoved = true;
+    if ((this.#bits & name.bit) !== 0) {
+      for (let i = 0; i < this.count; i++) {
+        if (!this.#is(i, name)) continue;
+        this.#at[i * WIDTH + 6] = REMOVED;
+        this.#anyRemoved = true;
+      }
     }
+    if ((this.#addedBits & name.bit) === 0) return;
     for (let i = this.#addedNames.length - 1; i >= 0; i--) {
       if (this.#addedNames[i]?.lower !== name.lower) continue;
       this.#addedNames.splice(i, 1);
@@ -150,7 +163,10 @@ export class HeaderBlock {
       }
       if (this.linesEnd > from) out += this.text.slice(from, this.linesEnd);
     }
-    for (let i = 0; i < this.#addedNames.length; i++) out += `${this.#addedNames[i]?.lower ?? ""}: ${this.#addedValues[i] ?? ""}\r\n`;
+    for (let i = 0; i < this.#addedNames.length; i++) {
+      const name = this.#addedNames[i];
+      if (name !== undefined) out += headerLine(name, this.#addedValues[i] ?? "");
+    }
     return out;
   }
 
@@ -166,7 +182,7 @@ export class HeaderBlock {
   /** A block that does not depend on the connection's buffers (text and table are copied). */
   clone(): HeaderBlock {
     const copy = new HeaderBlock();
-    for (const [name, value] of this.entries()) copy.add({ lower: name, hash: hashName(name) }, value);
+    for (const [name, value] of this.entries()) copy.add(uninternedName(name), value);
     return copy;
   }
 }

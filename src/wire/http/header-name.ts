@@ -5,6 +5,11 @@
 export interface HeaderName {
   readonly lower: string;
   readonly hash: number;
+  /** One bit of 32: a block that has no header with this bit does not have this one. */
+  readonly bit: number;
+  /** The line that was written last: most values are the same again and again (server, date, x-forwarded-proto). */
+  lastValue: string;
+  lastLine: string;
 }
 
 const interned = new Map<string, HeaderName>();
@@ -26,9 +31,33 @@ export function headerName(name: string): HeaderName {
   const lower = name.toLowerCase();
   const known = interned.get(lower);
   if (known !== undefined) return known;
-  const made: HeaderName = { lower, hash: hashName(lower) };
+  const made = uninternedName(lower);
   if (interned.size < INTERNED_LIMIT) interned.set(lower, made);
   return made;
+}
+
+/** For names from the wire, which must not fill the table. */
+export function uninternedName(lower: string): HeaderName {
+  const hash = hashName(lower);
+  return { lower, hash, bit: bitOf(hash), lastValue: "", lastLine: flat(`${lower}: \r\n`) };
+}
+
+/** "name: value" with CRLF. */
+export function headerLine(name: HeaderName, value: string): string {
+  if (name.lastValue === value) return name.lastLine;
+  name.lastLine = flat(`${name.lower}: ${value}\r\n`);
+  name.lastValue = value;
+  return name.lastLine;
+}
+
+/** Text that was glued together is copied into one piece when a character of it is asked for: then it is cheap to write. */
+function flat(text: string): string {
+  text.charCodeAt(0);
+  return text;
+}
+
+export function bitOf(hash: number): number {
+  return 1 << ((hash ^ (hash >> 5)) & 31);
 }
 
 /** Does text[start..end) spell the lower-case `lower`, whatever its case? */

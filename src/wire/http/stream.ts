@@ -27,7 +27,6 @@ export interface RequestHead {
 
 export interface ResponseHead {
   status: number;
-  reason: string;
   readonly headers: HeaderBlock;
   /** A body follows. */
   hasBody: boolean;

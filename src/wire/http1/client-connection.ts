@@ -54,7 +54,7 @@ export class Http1ClientConnection implements ClientStream {
     this.#events = events;
     this.#scanner = new HeadScanner(settings.limits, this.#line.read);
     this.#body = new BodyReader(settings.limits);
-    this.#head = { status: 0, reason: "", headers: this.#scanner.block, hasBody: false };
+    this.#head = { status: 0, headers: this.#scanner.block, hasBody: false };
     this.#receiver = {
       onBody: (bytes, start, end) => this.#handler?.onBody(bytes, start, end),
       onEnd: (trailers) => this.#responseWhole(trailers),
@@ -205,7 +205,6 @@ export class Http1ClientConnection implements ClientStream {
     const head = this.#head;
     const headers = head.headers;
     const status = (head.status = this.#line.status);
-    head.reason = this.#line.reason;
     if (status < 200 && !(status === 101 && this.#upgrading)) {
       if (status === 101) return this.#fail("protocol-error", "101 without an upgrade having been asked for");
       if (status !== 100) this.#handler?.onInterim(head);

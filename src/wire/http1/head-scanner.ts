@@ -5,6 +5,7 @@
  */
 import { HeaderBlock } from "#wire/http/header-block.ts";
 import { hashStep } from "#wire/http/header-name.ts";
+import { latin1 } from "./latin1.ts";
 import { COLON, CR, HTAB, LF, OCTETS, SP, TOKEN, VALUE } from "./octets.ts";
 import { type Http1Problem, PROBLEMS } from "./problem.ts";
 
@@ -17,8 +18,6 @@ export interface HeadLimits {
 
 /** Reads bytes[start..end) as a start line (no CRLF); offsets are relative to `base`. */
 export type StartLineReader = (bytes: Uint8Array, start: number, end: number, base: number) => Http1Problem | undefined;
-
-const decodeLatin1 = (bytes: Uint8Array, start: number, end: number): string => Buffer.prototype.toString.call(bytes, "latin1", start, end);
 
 export class HeadScanner {
   readonly block: HeaderBlock;
@@ -107,7 +106,7 @@ export class HeadScanner {
       if (lf === line || bytes[lf - 1] !== CR) return this.#fail(PROBLEMS.bareLf);
       if (lf === line + 1) {
         if (this.#started) {
-          block.text = decodeLatin1(bytes, base, lf + 1);
+          block.text = latin1(bytes, base, lf + 1);
           block.linesEnd = line - base;
           if (block.count === 0) block.linesStart = block.linesEnd;
           return lf + 1;

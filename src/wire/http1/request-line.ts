@@ -1,14 +1,17 @@
 /** Reads `METHOD SP TARGET SP HTTP/1.x` and what the target means (RFC 9112 3). */
+import { latin1 } from "./latin1.ts";
 import { AUTHORITY, OCTETS, SP, TARGET, TOKEN } from "./octets.ts";
 import { type Http1Problem, PROBLEMS } from "./problem.ts";
 
 export class RequestLine {
   method = "";
-  target = "";
+  /** Where the target stands in the head's text: it is cut out of that, not decoded a second time. */
+  targetStart = 0;
+  targetEnd = 0;
   /** 10 or 11. */
   version = 11;
 
-  readonly read = (bytes: Uint8Array, start: number, end: number): Http1Problem | undefined => {
+  readonly read = (bytes: Uint8Array, start: number, end: number, base: number): Http1Problem | undefined => {
     let i = start;
     while (i < end && ((OCTETS[bytes[i] ?? 0] ?? 0) & TOKEN) !== 0) i++;
     if (i === start || i === end) return PROBLEMS.badRequestLine;
@@ -23,12 +26,11 @@ export class RequestLine {
     if (version < 0) return PROBLEMS.badVersion;
     this.version = version;
     this.method = methodOf(bytes, start, targetStart - 1);
-    this.target = latin1(bytes, targetStart, targetEnd);
+    this.targetStart = targetStart - base;
+    this.targetEnd = targetEnd - base;
     return undefined;
   };
 }
-
-export const latin1 = (bytes: Uint8Array, start: number, end: number): string => Buffer.prototype.toString.call(bytes, "latin1", start, end);
 
 /** 10, 11; -1 for another version; 0 when it is none. */
 export function httpVersion(bytes: Uint8Array, at: number): number {

@@ -77,7 +77,7 @@ function answerAtEnd(events: string[], stream: ServerStream): RequestHandler {
       if (body !== "") events.push(`body ${body}`);
       if (trailers !== undefined) events.push(`trailers ${trailers.lines()}`);
       events.push("end");
-      stream.sendHead({ status: 200, reason: "", headers: new HeaderBlock(), hasBody: false }, true);
+      stream.sendHead({ status: 200, headers: new HeaderBlock(), hasBody: false }, true);
     },
     onAbort(failure) {
       events.push(`abort ${failure}`);
@@ -244,7 +244,7 @@ function oneExchange(request: string, answer: (stream: ServerStream) => void): O
 const withBody = (status: number, length?: string) => (stream: ServerStream) => {
   const headers = new HeaderBlock();
   if (length !== undefined) headers.add(headerName("content-length"), length);
-  stream.sendHead({ status, reason: "", headers, hasBody: true }, false);
+  stream.sendHead({ status, headers, hasBody: true }, false);
   stream.sendBody(latin1("hey"), 0, 3);
   stream.sendEnd(undefined);
 };
@@ -311,7 +311,7 @@ test("an answer before the request is whole closes the connection", () => {
   const settings = { limits: { maxBytes: 2048, maxHeaders: 20 }, scheme: "http", acceptHttp10: true, forwardTrailers: false, now: () => 0 } as const;
   const connection: Http1ServerConnection = new Http1ServerConnection(output, settings, {
     onRequest(_head, stream) {
-      stream.sendHead({ status: 403, reason: "", headers: new HeaderBlock(), hasBody: false }, true);
+      stream.sendHead({ status: 403, headers: new HeaderBlock(), hasBody: false }, true);
       return { onBody() {}, onEnd() {}, onAbort() {}, onWritable() {}, onComplete() {} };
     },
     onProblem() {},
@@ -346,7 +346,7 @@ test("an upgrade passes raw bytes both ways, those sent ahead too", () => {
   connection.onData(latin1(`GET /chat HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: WebSocket\r\n\r\nearly`));
   const headers = new HeaderBlock();
   headers.add(headerName("upgrade"), "websocket");
-  answer?.sendHead({ status: 101, reason: "", headers, hasBody: true }, false);
+  answer?.sendHead({ status: 101, headers, hasBody: true }, false);
   connection.onData(latin1("late"));
   answer?.sendBody(latin1("down"), 0, 4);
   assert.deepEqual(seen, ["upgrade websocket", "end", "early", "late"]);

@@ -235,7 +235,7 @@ export class Http1ServerConnection implements ServerStream {
     const hosts = headers.occurrences(HOST);
     if (hosts > 1) return PROBLEMS.manyHosts;
     const host = hosts === 1 ? (headers.get(HOST) ?? "") : "";
-    const target = this.#line.target;
+    const target = headers.text.slice(this.#line.targetStart, this.#line.targetEnd);
     if (target.charCodeAt(0) === 47) {
       head.path = target;
       head.authority = host;

@@ -1,11 +1,10 @@
 /** Reads `HTTP/1.x SP CODE [SP reason]` (RFC 9112 4). */
 import { OCTETS, SP, VALUE } from "./octets.ts";
 import { type Http1Problem, PROBLEMS } from "./problem.ts";
-import { httpVersion, latin1 } from "./request-line.ts";
+import { httpVersion } from "./request-line.ts";
 
 export class StatusLine {
   status = 0;
-  reason = "";
   version = 11;
 
   readonly read = (bytes: Uint8Array, start: number, end: number): Http1Problem | undefined => {
@@ -22,7 +21,6 @@ export class StatusLine {
     for (let i = start + 12; i < end; i++) if (((OCTETS[bytes[i] ?? 0] ?? 0) & VALUE) === 0) return PROBLEMS.badStatusLine;
     this.version = version;
     this.status = status;
-    this.reason = status === 200 && end - start === 15 && bytes[start + 13] === 79 ? "OK" : latin1(bytes, Math.min(start + 13, end), end);
     return undefined;
   };
 }
