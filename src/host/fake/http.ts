@@ -108,7 +108,7 @@ class FakeRequest {
     const { options } = this.#parts;
     if (this.#state !== "waiting") return;
     if (service === undefined) return this.#fail("ECONNREFUSED", "connection refused");
-    const peer = peerOf(service.options, options);
+    const peer = peerOf(service.options, options, this.#parts.clock.now());
     if (typeof peer === "string") return this.#fail("ERR_TLS", peer);
     this.#service = service;
     service.open.add(this.#breakOff);
@@ -160,7 +160,16 @@ class FakeRequest {
     };
   }
 
+  /** Who stops reading lets the connection go. */
   async *#read(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* this.#pieces();
+    } finally {
+      this.#fail("ECONNRESET", "not read to the end");
+    }
+  }
+
+  async *#pieces(): AsyncGenerator<Uint8Array> {
     for (;;) {
       const chunk = this.#chunks.shift();
       if (chunk !== undefined) yield chunk;
@@ -213,7 +222,7 @@ function openWebSocket({ clock, delayMs, network }: World, options: WebSocketOpt
     clock.after(delayMs, () => {
       const service = network.find(options);
       if (service === undefined) return fail("ECONNREFUSED", "connection refused");
-      const peer = peerOf(service.options, options);
+      const peer = peerOf(service.options, options, clock.now());
       if (typeof peer === "string") return fail("ERR_TLS", peer);
       if (service.handler.onUpgrade === undefined) return fail("HTTP_400", "this server accepts no upgrades\n");
       const { pathname, search } = new URL(options.url);
@@ -264,7 +273,7 @@ function lowerCase(headers: Readonly<Record<string, string>> = {}): Readonly<Rec
 }
 
 /** What the server learns about the client; a string: why the handshake fails. */
-function peerOf(server: HttpServeOptions, client: Pick<HttpRequestOptions, "url" | "tls" | "socketPath">): HttpPeer | string {
+function peerOf(server: HttpServeOptions, client: Pick<HttpRequestOptions, "url" | "tls" | "socketPath">, now: number): HttpPeer | string {
   const isTls = new URL(client.url).protocol === "https:";
   const nobody: HttpPeer = { address: "fake", certificate: undefined, certificateProblem: undefined };
   if (server.tls === undefined) return isTls ? "the server speaks cleartext" : nobody;
@@ -278,6 +287,7 @@ function peerOf(server: HttpServeOptions, client: Pick<HttpRequestOptions, "url"
   }
   if (client.tls?.certificate === undefined || server.tls.clientCa === undefined) return nobody;
   const own = new X509Certificate(client.tls.certificate);
+  if (Date.parse(own.validTo) < now) return { ...nobody, certificateProblem: "certificate has expired" };
   if (!signedBy(own, server.tls.clientCa)) return { ...nobody, certificateProblem: "certificate is signed by an unknown authority" };
   const subject = own.subject.split("\n").map((line) => line.split("=") as [string, string]);
   const of = (field: string) => subject.filter(([each]) => each === field).map(([, value]) => value);
