@@ -25,7 +25,7 @@ export const STREAM_ADS = `${ADS}/StreamAggregatedResources`;
 /** Secrets alone, for clients that are told to ask for them apart from the rest. */
 const SDS = "/envoy.service.secret.v3.SecretDiscoveryService";
 export const DELTA_SDS = `${SDS}/DeltaSecrets`;
-export const STREAM_SDS = `${SDS}/StreamSecrets`;
+const STREAM_SDS = `${SDS}/StreamSecrets`;
 
 export interface XdsOptions {
   readonly plans: ProxyPlans;

@@ -35,7 +35,7 @@ function stepClock(): { clock: Clock; step: () => boolean } {
 
 const { clock, step } = stepClock();
 const network = new FakeRpcNetwork();
-const pki = contractPki();
+const pki = await contractPki();
 let sockets = 0;
 rpcContract(() => ({
   rpc: fakeRpc(clock, network),

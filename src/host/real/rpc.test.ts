@@ -10,7 +10,7 @@ const folder = mkdtempSync(join(tmpdir(), "weft-rpc-"));
 after(() => rmSync(folder, { recursive: true }));
 
 let sockets = 0;
-const pki = contractPki();
+const pki = await contractPki();
 rpcContract(() => ({
   rpc: realRpc(),
   unixAddress: () => ({ path: join(folder, `${sockets++}.sock`) }),
