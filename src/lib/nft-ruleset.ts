@@ -13,13 +13,11 @@ export const FIELDS = [
   "ip6 daddr",
   "ether saddr",
   "meta l4proto",
-  "th sport",
   "th dport",
   "iifname",
   "oifname",
   "meta mark",
   "ct state",
-  "fib daddr type",
 ] as const;
 export type Field = (typeof FIELDS)[number];
 
