@@ -20,6 +20,7 @@ const end = (): void => {
   up.kill("SIGTERM");
 };
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "disconnect"] as const) process.on(signal, end);
+up.stdout?.pipe(process.stdout);
 up.stderr?.pipe(process.stderr);
 
 const nodesReady = watchOutput(/nodes +.* Ready\n/);

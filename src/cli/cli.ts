@@ -88,7 +88,7 @@ function addClusterCommands(program: Command, context: CliContext, finish: Finis
   program
     .command("up")
     .description("start a cluster on this machine")
-    .option("--nodes <count>", "number of nodes", Number, 2)
+    .option("--nodes <count>", "number of nodes; as many as last time, at first 2", Number)
     .addOption(nameOption())
     .option("-f, --file <path>", "apply this file or folder; may be given many times", collect, [])
     .option("--config <file>", "a ClusterConfig (images and the programs they stand for)")

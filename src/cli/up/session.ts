@@ -4,7 +4,7 @@ import type { ImageMap, ProgramFolder, RuntimeConfig } from "#model/config.ts";
 import type { FromInner } from "#model/supervisor-link.ts";
 import { ClusterApi } from "#cli/cluster-api.ts";
 import { CliError, type Terminal } from "#cli/context.ts";
-import { findRunning, readRecord, startTimeOf, writeRecord, type Ports, type SupervisorRecord } from "#cli/state.ts";
+import { readRecord, startTimeOf, writeRecord, type Ports, type SupervisorRecord } from "#cli/state.ts";
 import { clusterEnv, startClusterProcess, type ClusterProcess } from "./cluster-process.ts";
 import { openHostPorts, type HostPorts, type Target } from "./host-ports.ts";
 import { askResolvers } from "./outside-names.ts";
@@ -187,11 +187,4 @@ async function recordOf(
     ports: cluster.ports,
     ready: false,
   };
-}
-
-export async function refuseSecond(host: Host, stateDir: string, name: string): Promise<void> {
-  const running = await findRunning(host.files, stateDir);
-  const option = name === "default" ? "" : ` --name ${name}`;
-  if (running !== undefined)
-    throw new CliError(`cluster "${name}" is running already (pid ${running.pid}); look:  weft status${option}   end it:  weft down${option}`, 1);
 }

@@ -3,20 +3,23 @@ import type { Clock } from "#host/clock.ts";
 import type { FromInner } from "#model/supervisor-link.ts";
 import { CliError, type CliContext } from "#cli/context.ts";
 import { Progress } from "#cli/progress.ts";
-import { openStateFolder, stateFolder } from "#cli/state.ts";
+import { openRunningCluster } from "#cli/running-cluster.ts";
+import { findRunning, openStateFolder, readRecord, stateFolder } from "#cli/state.ts";
 import { VERSION } from "#cli/version.ts";
 import { bundledPrograms } from "./bundled-programs.ts";
 import { detach } from "./detach.ts";
 import { findEntryPath } from "./entry-path.ts";
-import { absolute, applyManifests, loadManifests } from "./manifests.ts";
+import { absolute, applyManifests, loadManifests, type LoadedManifests } from "./manifests.ts";
 import { requirePrograms } from "./preflight.ts";
 import { MAX_NODES } from "./runtime-config.ts";
-import { refuseSecond, Session } from "./session.ts";
+import { rememberImages } from "./remembered-images.ts";
+import { Session, type SessionOptions } from "./session.ts";
 import { waitForApi, waitForNodes, waitForPods, type Waiter } from "./waiting.ts";
 
 export interface UpOptions {
   readonly name: string;
-  readonly nodes: number;
+  /** undefined: as many as last time, else two. */
+  readonly nodes: number | undefined;
   readonly file: readonly string[];
   readonly config: string | undefined;
   readonly fresh: boolean;
@@ -27,6 +30,7 @@ export interface UpOptions {
   readonly programs: string | undefined;
 }
 
+const DEFAULT_NODES = 2;
 const TELL_AGAIN_MS = 10_000;
 const API_TIMEOUT_MS = 60_000;
 const NODES_TIMEOUT_MS = 60_000;
@@ -34,14 +38,18 @@ const PODS_TIMEOUT_MS = 180_000;
 
 export async function up(context: CliContext, options: UpOptions): Promise<number> {
   const { host, terminal } = context;
-  if (!Number.isInteger(options.nodes) || options.nodes < 1 || options.nodes > MAX_NODES) throw new CliError(`--nodes must be a number from 1 to ${MAX_NODES}`);
+  const { nodes: wanted } = options;
+  if (wanted !== undefined && (!Number.isInteger(wanted) || wanted < 1 || wanted > MAX_NODES))
+    throw new CliError(`--nodes must be a number from 1 to ${MAX_NODES}`);
   const stateDir = stateFolder(terminal, options.name);
   const manifests = await loadManifests(host.files, terminal.cwd, [...(options.config === undefined ? [] : [options.config]), ...options.file]);
   await requirePrograms(host, terminal);
-  await refuseSecond(host, stateDir, options.name);
+  if ((await findRunning(host.files, stateDir)) !== undefined) return applyToRunning(context, options, manifests);
   if (options.detach && !options.background) return detach(context, stateDir);
   if (options.fresh) await host.files.remove(stateDir);
   await openStateFolder(host.files, stateDir);
+  const nodes = wanted ?? (await readRecord(host.files, stateDir))?.nodes.length ?? DEFAULT_NODES;
+  const images = await rememberImages(host.files, stateDir, manifests.images);
 
   const progress = new Progress(host.clock, terminal);
   terminal.out(`weft ${VERSION}  cluster "${options.name}"  as ${terminal.uid === 0 ? "root" : "an ordinary user"} (no eBPF: services by nftables)\n`);
@@ -50,8 +58,9 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   const onExited = (message: FromInner & { kind: "exited" }): void => (stopping.asked ? undefined : tell(message));
   const session = await beginSession(context, {
     ...options,
+    nodes,
     stateDir,
-    images: manifests.images,
+    images,
     onExited,
     began: () => progress.say("namespaces", made(terminal.uid)),
   });
@@ -79,6 +88,20 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   return 0;
 }
 
+/** A second `weft up` of a name does what it still can: it applies files. */
+async function applyToRunning(context: CliContext, options: UpOptions, manifests: LoadedManifests): Promise<number> {
+  const { record, api } = await openRunningCluster(context, options.name);
+  const option = options.name === "default" ? "" : ` --name ${options.name}`;
+  if (manifests.objects.length === 0 || manifests.images.length > 0 || options.fresh || options.nodes !== undefined) {
+    const what = manifests.images.length > 0 ? "; a ClusterConfig counts when a cluster starts" : "";
+    throw new CliError(`cluster "${options.name}" is running already (pid ${record.pid})${what}; look:  weft status${option}   end it:  weft down${option}`, 1);
+  }
+  const applied = await applyManifests(api, manifests.objects);
+  context.terminal.out(`applied ${applied.count} objects to cluster "${options.name}", which runs already\n`);
+  for (const warning of applied.warnings) context.terminal.err(`Warning: ${warning}\n`);
+  return 0;
+}
+
 /** One line for the first end of a program, then at most one in ten seconds: one that cannot start would fill the screen. */
 function restartTeller(progress: Progress, clock: Clock): (message: FromInner & { kind: "exited" }) => void {
   const ends = new Map<string, { count: number; toldAt: number }>();
@@ -99,7 +122,7 @@ function made(uid: number): string {
 
 async function beginSession(
   context: CliContext,
-  options: UpOptions & Pick<Parameters<typeof Session.begin>[2], "stateDir" | "images" | "onExited"> & { readonly began: () => void },
+  options: Omit<UpOptions, "nodes"> & Pick<SessionOptions, "nodes" | "stateDir" | "images" | "onExited"> & { readonly began: () => void },
 ): Promise<Session> {
   const { host, terminal } = context;
   const ownPrograms = await bundledPrograms(host, terminal.sourceRoot);
@@ -115,7 +138,7 @@ async function beginSession(
 interface BringUp {
   readonly session: Session;
   readonly options: UpOptions;
-  readonly manifests: Awaited<ReturnType<typeof loadManifests>>;
+  readonly manifests: LoadedManifests;
 }
 
 async function bringUp(waiter: Waiter, { terminal }: CliContext, { session, options, manifests }: BringUp): Promise<void> {
@@ -137,6 +160,7 @@ async function bringUp(waiter: Waiter, { terminal }: CliContext, { session, opti
   const pods = await waitForPods(waiter, PODS_TIMEOUT_MS);
   if (pods.missing === undefined) progress.say("pods", `${pods.ready} of ${pods.total} Ready`);
   else progress.say("pods", `${pods.missing}; not waiting any longer`);
+  if (pods.proxies > 0) progress.say("mesh", `${pods.readyProxies} of ${pods.proxies} proxies Ready`);
   const entry = session.gatewayAddress === undefined ? undefined : await findEntryPath(waiter.api);
   const option = options.name === "default" ? "" : ` --name ${options.name}`;
   terminal.out("\n");

@@ -53,11 +53,13 @@ export function waitForNodes({ clock, progress, api, signal }: Waiter, names: re
 export interface PodCount {
   readonly ready: number;
   readonly total: number;
+  readonly proxies: number;
+  readonly readyProxies: number;
 }
 
 /** Waits until every pod that should run is Ready and every Deployment has the pods it asks for. */
 export async function waitForPods({ clock, progress, api, signal }: Waiter, timeoutMs: number): Promise<PodCount & { readonly missing: string | undefined }> {
-  let count: PodCount = { ready: 0, total: 0 };
+  let count: PodCount = { ready: 0, total: 0, proxies: 0, readyProxies: 0 };
   const missing = await waitUntil(clock, progress, { label: "pods", timeoutMs, signal }, async () => {
     const [pods, deployments] = await Promise.all([
       api.list<Pod>("/api/v1/pods"),
@@ -69,7 +71,9 @@ export async function waitForPods({ clock, progress, api, signal }: Waiter, time
     ]);
     const wanted = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.phase !== "Succeeded");
     const waiting = wanted.filter((pod) => !hasCondition(pod.status?.conditions, "Ready"));
-    count = { ready: wanted.length - waiting.length, total: wanted.length };
+    const proxies = wanted.filter((pod) => pod.spec?.containers.some((container) => container.name === "istio-proxy"));
+    const readyProxies = proxies.filter((pod) => pod.status?.containerStatuses?.some((container) => container.name === "istio-proxy" && container.ready));
+    count = { ready: wanted.length - waiting.length, total: wanted.length, proxies: proxies.length, readyProxies: readyProxies.length };
     const [first] = waiting;
     if (first !== undefined) return `${count.ready} of ${count.total} Ready; ${describePod(first)}`;
     const behind = deployments.find((deployment) => (deployment.status?.readyReplicas ?? 0) < (deployment.spec?.replicas ?? 1));
