@@ -71,8 +71,6 @@ function isValue(field: Extract<Match, { kind: "value" }>["field"], value: strin
       return value === "tcp";
     case "th dport":
       return inRange(value, packet.destination.port);
-    case "th sport":
-      return inRange(value, packet.source.port);
     case "ip daddr":
       return inCidr(value, packet.destination.ip);
     case "ip saddr":

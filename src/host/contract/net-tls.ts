@@ -107,6 +107,19 @@ export function netTlsContract(make: () => Promise<Subject>): void {
       assert.equal(heardByClient.text, "thanks");
       assert.equal(heardByClient.error, undefined);
     },
+    "what is written and ended before the handshake is sent after it": async ({ host }, pki) => {
+      const context = host.net.tlsServer(pki.server);
+      const tape = new Tape(host.clock);
+      const listener = await host.net.listen({ address: loopback }, (connection) => {
+        connection.handle(tape);
+        connection.startTls(context);
+      });
+      const heard = new Tape(host.clock);
+      const client = host.net.connect({ address: listener.address, tls: { context: host.net.tlsClient({ ca: pki.ca }) } }, heard);
+      client.write("early");
+      client.end();
+      await tape.until((server) => server.text === "early" && server.ended === 1, "early bytes and the end");
+    },
     "a client without a certificate is refused when one is required": async (subject, pki) => {
       const { heardByServer } = await handshake(subject, { server: { ...pki.server, ca: pki.ca, clientCertificate: "require" }, client: { ca: pki.ca } });
       await heardByServer.until((tape) => tape.closed === 1, "the refusal");

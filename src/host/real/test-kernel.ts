@@ -32,7 +32,7 @@ table ip t {
 table ip6 t {
   chain out {
     type nat hook output priority -100
-    meta mark != 0x539 tcp dport 80 redirect to :15001
+    meta mark != 0x539 tcp dport 80 redirect to :15002
   }
 }
 `;
@@ -71,6 +71,11 @@ test("redirect, NFLOG, capture and conntrack deletion work together in one names
   await reach({ ip: "10.1.2.3", port: 15_002 });
   assert.deepEqual(destinations, [{ ip: "10.1.2.3", port: 80 }, undefined, undefined]);
   assert.equal((await reach({ ip: "10.1.2.3", port: 80 }, 0x539)).error?.code, "ECONNREFUSED");
+  destinations.length = 0;
+  await reach({ ip: "fd00:10::3", port: 80 });
+  assert.deepEqual(destinations, [{ ip: "fd00:10::3", port: 80 }]);
+  const transparent = await host.net.listen({ address: { ip: "203.0.113.1", port: 15_006 }, netns, transparent: true }, () => undefined);
+  await transparent.close();
 
   const packets: NflogPacket[] = [];
   let frames = 0;

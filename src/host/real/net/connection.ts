@@ -132,7 +132,10 @@ export class NodeConnection implements Connection {
     if (this.#tls === undefined) this.#fd = handleOf(this.#plain)?.fd ?? -1;
     if (!this.#paused) this.#socket.resume();
     this.#handler?.onConnect?.();
-    if (this.#queue.length > 0 && !this.#isDirty) this.#markDirty();
+    if (this.#ended && !this.#closed) {
+      this.flush();
+      this.#socket.end();
+    } else if (this.#queue.length > 0 && !this.#isDirty) this.#markDirty();
   }
 
   /** Gives up when it is not established by then. */
@@ -277,13 +280,6 @@ export class NodeConnection implements Connection {
     if (this.#connected) this.flush();
     this.#ended = true;
     if (this.#connected) this.#socket.end();
-    else this.#socket.once(this.#tls === undefined ? "connect" : "secure", () => this.#endConnected());
-  }
-
-  #endConnected(): void {
-    this.#connected = true;
-    this.flush();
-    this.#socket.end();
   }
 
   destroy(reset = false): void {
