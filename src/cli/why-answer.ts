@@ -10,6 +10,7 @@ import type { Pod } from "#model/core.ts";
 import { objectKey } from "#model/object.ts";
 import { worldReader, type World, type WorldReader } from "#model/world.ts";
 import { imaginedRequest, type ConnectionView, type PeerIdentity, type RequestView } from "#decide/request-view.ts";
+import type { PacketOutcome } from "#decide/packet/walk.ts";
 import { commonVerdict, hop, type Answer, type Hop, type Verdict } from "#decide/why/answer.ts";
 import { decideInbound } from "#decide/why/inbound.ts";
 import { decideOutbound, listenerOf, type ProxyOut, type Target } from "#decide/why/outbound.ts";
@@ -54,15 +55,12 @@ class Walk {
   readonly #mesh: MeshCompiler;
   readonly #network: Network;
   readonly #question: Question;
-  readonly #podsByAddress: ReadonlyMap<string, Pod>;
 
   constructor(world: World, question: Question) {
     this.#world = worldReader(world);
     this.#mesh = new MeshCompiler(world);
     this.#network = new Network(this.#world);
     this.#question = question;
-    const pods = this.#world.all("Pod").filter(({ spec }) => spec.hostNetwork !== true);
-    this.#podsByAddress = new Map(pods.flatMap((pod) => (pod.status?.podIP === undefined ? [] : [[pod.status.podIP, pod]])));
   }
 
   answer(): ComposedAnswer {
@@ -72,7 +70,7 @@ class Walk {
     const of = pod === undefined ? undefined : workload(pod);
     const base = { source, target: to.host, ...(of?.proxy === undefined ? {} : { identity: of.spiffeId }) };
     // A gateway is asked for a host; it resolves no names itself.
-    if (of?.proxy === "gateway") return this.#summary(base, [], this.#throughGateway(pod, httpPort, undefined, 1));
+    if (pod !== undefined && of?.proxy === "gateway") return this.#summary(base, [], this.#throughGateway(pod, httpPort, undefined, 1));
     const resolved = this.#network.resolve(pod, to);
     if (resolved.address === undefined) return { ...base, verdict: resolved.verdict, hops: resolved.hops, effect: "the name cannot be resolved" };
     return this.#summary(base, resolved.hops, this.#leave(pod, of, resolved.address));
@@ -110,19 +108,13 @@ class Walk {
   /** What happens to a connection that a pod, or a machine outside, opens to this address. */
   #leave(pod: Pod | undefined, of: Workload | undefined, address: string): readonly Outcome[] {
     const { to } = this.#question;
-    if (pod !== undefined && of?.proxy === "sidecar" && this.#network.isIntercepted(pod, "out", address, to.port)) {
+    return this.#network.walk(pod, address, to.port, false).flatMap((way) => {
+      if (way.proxy !== "outbound" || pod === undefined || of === undefined) return this.#arrive(way, { pod, peer: undefined, byProxy: false });
       const view = this.#viewOf(pod);
       const connection = connectionTo(address, to.port, { from: pod.status?.podIP });
       const listener = view === undefined ? undefined : listenerOf(view, connection);
       if (view === undefined || listener === undefined) return [dead(hop("proxy out", "the proxy has no plan", "unknown", { verdict: "unknown" }), to.host)];
       return this.#toTargets(pod, decideOutbound(view, listener, connection, this.#request()), of);
-    }
-    return this.#network.destinations(pod, address, to.port).flatMap(({ address: real, port, share, hops, verdict }): readonly Outcome[] => {
-      if (verdict !== "allowed") return [{ share, verdict, hops, target: to.host, effect: "no answer" }];
-      return this.#arrive({ pod, address: real, port, share, peer: undefined, via: undefined }).map((outcome) => ({
-        ...outcome,
-        hops: [...hops, ...outcome.hops],
-      }));
     });
   }
 
@@ -136,61 +128,63 @@ class Walk {
     return out.targets.flatMap((target) => {
       const at = hop("endpoint", endpointText(target, total.get(target.cluster) ?? 1), "executed", { by: target.by });
       const peer: PeerIdentity | undefined = target.usesTls ? { uris: [of.spiffeId], dnsNames: [], subject: "" } : undefined;
-      const { address, port, share } = target;
-      return this.#arrive({ pod, address, port, share, peer, via: target }).map((outcome) => ({
-        ...outcome,
-        hops: [...out.hops, at, ...outcome.hops],
-      }));
+      const client: Client = { pod, peer, byProxy: true };
+      const effect = target.isHttp ? "503" : "connection closed";
+      return this.#network
+        .walk(pod, target.address, target.port, true)
+        .flatMap((way) => this.#arrive({ ...way, share: way.share * target.share }, client))
+        .map((outcome) => ({
+          ...outcome,
+          ...(outcome.effect === undefined || outcome.effect === "403" ? {} : { effect }),
+          hops: [...out.hops, at, ...outcome.hops],
+        }));
     });
   }
 
-  /** From the address that is on the wire to whoever takes the connection there. */
-  #arrive(arrival: Arrival): readonly Outcome[] {
-    const { pod, address, port, share, peer } = arrival;
-    const path = this.#network.walk(pod, address, port, arrival.via !== undefined);
-    const destination = this.#podsByAddress.get(address);
-    const target = destination === undefined ? `${address}:${port}` : describe(destination);
-    if (path.verdict !== "allowed" || destination === undefined) {
-      const beyond =
-        destination === undefined && path.verdict === "allowed"
-          ? [hop("beyond", `${address}:${port} is no pod of this cluster`, "unknown", { verdict: "unknown" })]
-          : [];
-      return [
-        {
-          share,
-          verdict: beyond.length > 0 ? "unknown" : path.verdict,
-          hops: [...path.hops, ...beyond],
-          target,
-          ...(path.effect === undefined ? {} : { effect: path.effect }),
-        },
-      ];
+  /** Whoever is at the end of a packet's way takes the connection. */
+  #arrive(way: PacketOutcome, client: Client): readonly Outcome[] {
+    const { share, hops, at, destination: address, port } = way;
+    const receiver = at.kind === "pod" ? this.#world.get("Pod", `${at.namespace}/${at.name}`) : undefined;
+    const target = receiver === undefined ? `${address}:${port}` : describe(receiver);
+    if (way.verdict !== "allowed")
+      return [{ share, verdict: way.verdict, hops, target: this.#nameOf(address) ?? target, ...(way.effect === undefined ? {} : { effect: way.effect }) }];
+    if (receiver === undefined) {
+      const text = `${address}:${port} is no pod of this cluster: what answers there, Weft cannot know`;
+      return [{ share, verdict: "unknown", hops: [...hops, hop("beyond", text, "unknown", { verdict: "unknown" })], target }];
     }
-    const of = workload(destination);
+    const of = workload(receiver);
     if (of.proxy === "gateway")
-      return this.#throughGateway(destination, port, pod, share).map((outcome) => ({ ...outcome, hops: [...path.hops, ...outcome.hops] }));
-    if (of.proxy === undefined || !this.#network.isIntercepted(destination, "in", address, port)) {
-      return [
-        { share, hops: [...path.hops, ...(peer === undefined ? [] : [noServerTls(arrival)])], verdict: peer === undefined ? "allowed" : "denied", target },
-      ];
+      return this.#throughGateway(receiver, port, way.source, share).map((outcome) => ({ ...outcome, hops: [...hops, ...outcome.hops] }));
+    if (way.proxy !== "inbound") {
+      if (client.peer === undefined) return [{ share, verdict: "allowed", hops, target }];
+      const text = `DENIED: the client's proxy speaks mTLS, and no proxy answers at ${address}:${port}`;
+      return [{ share, verdict: "denied", hops: [...hops, hop("mTLS", text, "executed", { verdict: "denied" })], target, effect: "connection closed" }];
     }
-    const view = this.#viewOf(destination);
-    if (view === undefined) return [{ share, verdict: "unknown", hops: path.hops, target }];
-    const connection = connectionTo(address, port, { from: pod?.status?.podIP, peer });
-    const { hops, effect, hint } = decideInbound(view, connection, this.#request());
-    const verdict = hops.at(-1)?.verdict ?? "unknown";
-    return [{ share, verdict, hops: [...path.hops, ...hops], target, ...(effect === undefined ? {} : { effect }), ...(hint === undefined ? {} : { hint }) }];
+    const view = this.#viewOf(receiver);
+    if (view === undefined)
+      return [{ share, verdict: "unknown", hops: [...hops, hop("proxy in", "the proxy has no plan", "unknown", { verdict: "unknown" })], target }];
+    const decided = decideInbound(view, connectionTo(address, port, { from: way.source, peer: client.peer }), this.#request());
+    const { effect, hint } = decided;
+    const verdict = decided.hops.at(-1)?.verdict ?? "unknown";
+    return [{ share, verdict, hops: [...hops, ...decided.hops], target, ...(effect === undefined ? {} : { effect }), ...(hint === undefined ? {} : { hint }) }];
   }
 
-  #throughGateway(gateway: Pod | undefined, port: number, client: Pod | undefined, share: number): readonly Outcome[] {
-    const view = gateway === undefined ? undefined : this.#viewOf(gateway);
-    if (gateway === undefined || view === undefined) return [dead(hop("gateway", "there is no gateway pod", "unknown", { verdict: "unknown" }), "gateway")];
+  /** A packet that was dropped on its way never came to the pod it was for. */
+  #nameOf(address: string): string | undefined {
+    const pod = this.#world.all("Pod").find(({ spec, status }) => status?.podIP === address && spec.hostNetwork !== true);
+    return pod === undefined ? undefined : describe(pod);
+  }
+
+  #throughGateway(gateway: Pod, port: number, client: string | undefined, share: number): readonly Outcome[] {
+    const view = this.#viewOf(gateway);
+    if (view === undefined) return [dead(hop("gateway", "the gateway has no plan", "unknown", { verdict: "unknown" }), describe(gateway))];
     const listenPort = this.#network.gatewayPort(gateway, port);
     const listener = view.listener(`0.0.0.0_${listenPort}`);
     if (listener === undefined) {
       const text = `no Gateway asks for port ${port}: nothing listens on ${listenPort}`;
       return [{ ...dead(hop("gateway", text, "executed", { verdict: "denied" }), describe(gateway)), share, effect: "connection refused" }];
     }
-    const connection = connectionTo(gateway.status?.podIP ?? "", listenPort, { from: client?.status?.podIP });
+    const connection = connectionTo(gateway.status?.podIP ?? "", listenPort, { from: client });
     const out = decideOutbound(view, listener, connection, this.#request());
     const renamed: ProxyOut = { ...out, hops: out.hops.map((each) => (each.hop === "proxy out" ? { ...each, hop: "gateway" } : each)) };
     return this.#toTargets(gateway, renamed, workload(gateway)).map((outcome) => ({ ...outcome, share: outcome.share * share }));
@@ -208,20 +202,13 @@ class Walk {
   }
 }
 
-interface Arrival {
-  /** Who opens the connection; undefined: a machine outside. */
+/** Who opens a connection. */
+interface Client {
+  /** undefined: a machine outside. */
   readonly pod: Pod | undefined;
-  readonly address: string;
-  readonly port: number;
-  readonly share: number;
-  /** The identity that the client's proxy shows. */
+  /** The identity that its proxy shows. */
   readonly peer: PeerIdentity | undefined;
-  /** How the client's proxy chose the address; undefined: no proxy did. */
-  readonly via: Target | undefined;
-}
-
-function noServerTls({ address, port }: Arrival): Hop {
-  return hop("mTLS", `DENIED: the client's proxy speaks mTLS, and no proxy answers at ${address}:${port}`, "executed", { verdict: "denied" });
+  readonly byProxy: boolean;
 }
 
 function dead(last: Hop, target: string): Outcome {

@@ -1,14 +1,14 @@
-/** The network's part of an answer: names, service addresses, NetworkPolicies, routes. Over the plans that agents apply. */
+/** The network's part of an answer: names as a pod's resolver finds them, and packets walked through what agents apply. */
 import { compileNode } from "#compile/node/node.ts";
 import { DEFAULT_SETTINGS } from "#compile/node/settings.ts";
 import { listenPort } from "#compile/mesh/gateway.ts";
 import { workload } from "#compile/mesh/workload.ts";
+import { walkPacket, type PacketOutcome } from "#decide/packet/walk.ts";
 import { hop, type Hop, type Verdict } from "#decide/why/answer.ts";
 import type { Pod } from "#model/core.ts";
 import type { NodePlan } from "#model/plan/node-plan.ts";
 import type { WorldReader } from "#model/world.ts";
-import { wireHop } from "./why-wire.ts";
-import type { Destination } from "./why-places.ts";
+import { PlaceError, type Destination } from "./why-places.ts";
 
 export interface Resolved {
   /** undefined: the name does not resolve, or not here. */
@@ -17,33 +17,18 @@ export interface Resolved {
   readonly verdict: Verdict;
 }
 
-export interface NetworkPath {
-  readonly hops: readonly Hop[];
-  readonly verdict: Verdict;
-  readonly effect?: string;
-}
-
-/** Where a connection to an address goes, and how likely. */
-export interface NetworkDestination extends NetworkPath {
-  readonly address: string;
-  readonly port: number;
-  readonly share: number;
-}
+/** The machine beside the nodes. */
+const outsideAddress = "192.168.99.9";
+/** SO_MARK of a proxy's own sockets. */
+const proxyMark = 0x539;
 
 export class Network {
   readonly #world: WorldReader;
-  readonly #plans = new Map<string, NodePlan>();
+  readonly #plans: readonly NodePlan[];
 
   constructor(world: WorldReader) {
     this.#world = world;
-  }
-
-  #plan(node: string): NodePlan {
-    const known = this.#plans.get(node);
-    if (known !== undefined) return known;
-    const plan = compileNode(this.#world, { node, settings: DEFAULT_SETTINGS });
-    this.#plans.set(node, plan);
-    return plan;
+    this.#plans = world.all("Node").map(({ metadata }) => compileNode(world, { node: metadata.name, settings: DEFAULT_SETTINGS }));
   }
 
   /** As the pod's resolver asks: its search list first (ndots:5). */
@@ -53,7 +38,9 @@ export class Network {
       const text = `${host}: a machine outside the cluster does not use its DNS; name an address`;
       return { address: undefined, hops: [hop("name", text, "unknown", { verdict: "unknown" })], verdict: "unknown" };
     }
-    const { names, domain } = this.#plan(pod.spec.nodeName ?? "").zone;
+    const plan = this.#plans.find(({ node }) => node === pod.spec.nodeName);
+    if (plan === undefined) throw new PlaceError(`Pod ${pod.metadata.namespace ?? ""}/${pod.metadata.name} is on no node of this cluster yet`);
+    const { names, domain } = plan.zone;
     const suffixes = [`.${pod.metadata.namespace ?? ""}.svc.${domain}`, `.svc.${domain}`, `.${domain}`, ""];
     for (const suffix of suffixes) {
       const record = (names[`${host.toLowerCase()}${suffix}`] ?? []).find(({ type }) => type === "A" || type === "AAAA");
@@ -66,52 +53,18 @@ export class Network {
     return { address: undefined, hops: [hop("name", text, inside ? "executed" : "unknown", { verdict })], verdict };
   }
 
-  /** Whether a pod's own namespace gives such a connection to its proxy. */
-  isIntercepted(pod: Pod, _direction: "in" | "out", _address: string, _port: number): boolean {
-    const wiring = this.#wiring(pod);
-    return (wiring?.inside.tables ?? []).length > 0;
-  }
-
-  #wiring(pod: Pod) {
-    return this.#plan(pod.spec.nodeName ?? "").pods.find(({ namespace, name }) => namespace === pod.metadata.namespace && name === pod.metadata.name);
-  }
-
-  /** Service addresses lead to endpoints, each as likely as the others; any other address is itself. */
-  destinations(pod: Pod | undefined, address: string, port: number): readonly NetworkDestination[] {
-    const node = pod?.spec.nodeName ?? this.#world.all("Node")[0]?.metadata.name ?? "";
-    const balanced = this.#plan(node).balanced.find((each) => each.address === address && each.port === port && each.protocol === "tcp");
-    if (balanced === undefined) return [{ address, port, share: 1, hops: [], verdict: "allowed" }];
-    if (balanced.endpoints.length === 0) {
-      const text = `${address}:${port} has no ready endpoint: refused`;
-      return [
-        {
-          address,
-          port,
-          share: 1,
-          hops: [hop("service", text, "modelled", { by: balanced.by, verdict: "denied" })],
-          verdict: "denied",
-          effect: "connection refused",
-        },
-      ];
+  /** All ways of a new TCP connection to this address; a proxy's own sockets are not given to the proxy again. */
+  walk(pod: Pod | undefined, destination: string, port: number, byProxy: boolean): readonly PacketOutcome[] {
+    const via = this.#plans[0]?.node;
+    if (pod === undefined) {
+      if (via === undefined) throw new PlaceError("the cluster has no node");
+      return walkPacket(this.#plans, { from: { kind: "outside", ip: outsideAddress, via }, destination, port, protocol: "tcp" });
     }
-    const count = balanced.endpoints.length;
-    return balanced.endpoints.map((endpoint) => {
-      const [ip = "", number = ""] = endpoint.split(":");
-      const text = `${address}:${port} -> ${endpoint} (1 of ${count})`;
-      return { address: ip, port: Number(number), share: 1 / count, hops: [hop("service", text, "modelled", { by: balanced.by })], verdict: "allowed" };
-    });
-  }
-
-  /** A connection with these addresses from one end to the other. */
-  walk(pod: Pod | undefined, address: string, port: number, _byProxy: boolean): NetworkPath {
-    void port;
-    const hops: Hop[] = [];
-    if (pod !== undefined) {
-      const wire = wireHop(this.#plan(pod.spec.nodeName ?? ""), address);
-      hops.push(wire);
-      if (wire.verdict !== "allowed") return { hops, verdict: wire.verdict, effect: "no answer" };
+    const { namespace = "", name } = pod.metadata;
+    if (!this.#plans.some((plan) => plan.pods.some((each) => each.namespace === namespace && each.name === name))) {
+      throw new PlaceError(`Pod ${namespace}/${name} has no address in the pod network (it is not running, or uses its node's network)`);
     }
-    return { hops, verdict: "allowed" };
+    return walkPacket(this.#plans, { from: { kind: "pod", namespace, name }, destination, port, protocol: "tcp", ...(byProxy ? { mark: proxyMark } : {}) });
   }
 
   gatewayPort(gateway: Pod, port: number): number {

@@ -28,7 +28,7 @@ export function formatAnswer(answer: ComposedAnswer): string {
 }
 
 function formatHop({ hop, text, by, known }: Hop, index: number): string {
-  const label = `  ${String(index).padEnd(2)}${hop.padEnd(11)}`;
+  const label = `  ${String(index).padEnd(3)}${hop.padEnd(13)}`;
   const source = by === undefined ? "" : formatProvenance(by);
   const lines = wrap(text, textWidth + 32);
   const indent = " ".repeat(label.length);

@@ -91,10 +91,12 @@ function placed(pods: readonly Pod[], nodes: readonly Node[]): readonly Pod[] {
 function withAddresses(services: readonly Service[]): readonly Service[] {
   const pool = new AddressPool("10.96.0.0/16", 100);
   for (const { spec } of services) if (spec.clusterIP !== undefined) pool.take(spec.clusterIP);
+  const balancers = new AddressPool("192.168.99.240/28", 0);
   return services.map((service) => {
-    if (service.spec.type === "ExternalName" || (service.spec.clusterIP ?? "") !== "") return service;
+    const status = service.spec.type === "LoadBalancer" ? { status: service.status ?? { loadBalancer: { ingress: [{ ip: balancers.next() }] } } } : {};
+    if (service.spec.type === "ExternalName" || (service.spec.clusterIP ?? "") !== "") return { ...service, ...status };
     const clusterIP = pool.next();
-    return { ...service, spec: { ...service.spec, clusterIP, clusterIPs: [clusterIP] } };
+    return { ...service, ...status, spec: { ...service.spec, clusterIP, clusterIPs: [clusterIP] } };
   });
 }
 

@@ -11,6 +11,8 @@ import { isIntercepted, readInterception, type Interception } from "./annotation
 export const INTERCEPTION_TABLE = "weft-proxy";
 /** 1337, Istio's number for its proxy. */
 export const PROXY_MARK = "0x539";
+/** Source of the connections by which a proxy hands traffic to its application, which must not come back to it. Istio's. */
+const TO_APPLICATION = "127.0.0.6";
 const OUTBOUND_PORT = 15001;
 const INBOUND_PORT = 15006;
 /** Readiness, and Prometheus: whoever asks them must reach the proxy in clear. */
@@ -82,7 +84,15 @@ function inbound({ includeInbound, excludeInbound }: Interception): Rule[] {
 
 function outbound({ includeRanges, excludeRanges, includeOutbound, excludeOutbound }: Interception): Rule[] {
   const redirect: Rule["statements"] = [{ kind: "redirect", port: OUTBOUND_PORT }];
-  const rules: Rule[] = [pass([is("meta mark", PROXY_MARK)], "what the proxy sends"), pass([is("oifname", "lo")], "what the pod sends itself")];
+  const rules: Rule[] = [
+    {
+      matches: [is("meta mark", PROXY_MARK), is("oifname", "lo"), isNot("ip daddr", "127.0.0.0/8"), isNot("ip saddr", TO_APPLICATION), TCP],
+      statements: [{ kind: "redirect", port: INBOUND_PORT }],
+      comment: "to the proxy, inbound: the pod is an endpoint of the service that it calls",
+    },
+    pass([is("meta mark", PROXY_MARK)], "what the proxy sends"),
+    pass([is("oifname", "lo")], "what the pod sends itself"),
+  ];
   if (excludeOutbound.length > 0) rules.push(pass([TCP, is("th dport", ...excludeOutbound)], "excludeOutboundPorts"));
   if (excludeRanges.length > 0) rules.push(...excludeRanges.map((range) => pass([is("ip daddr", range)], "excludeOutboundIPRanges")));
   if (includeOutbound.length > 0) rules.push({ matches: [TCP, is("th dport", ...includeOutbound)], statements: redirect, comment: "includeOutboundPorts" });

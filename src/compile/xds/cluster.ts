@@ -6,6 +6,8 @@ import {
   type Cluster_TransportSocketMatchSchema,
   ClusterSchema,
 } from "#wire/envoy/gen/envoy/config/cluster/v3/cluster_pb.ts";
+import { BindConfigSchema, type BindConfig } from "#wire/envoy/gen/envoy/config/core/v3/address_pb.ts";
+import { SocketOption_SocketState } from "#wire/envoy/gen/envoy/config/core/v3/socket_option_pb.ts";
 import type { TransportSocketSchema } from "#wire/envoy/gen/envoy/config/core/v3/base_pb.ts";
 import type { Balancing, TrafficPolicy } from "#compile/mesh/destination-rule.ts";
 import type { EncodedResource } from "#model/plan/proxy-plan.ts";
@@ -68,14 +70,29 @@ function securityOf(facts: OutboundClusterFacts): { transportSocket?: TransportS
 }
 
 /** To wherever the connection was going. */
-function originalDestination(name: string): EncodedResource {
+function originalDestination(name: string, bind: { readonly upstreamBindConfig?: BindConfig } = {}): EncodedResource {
   const cluster = create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
     connectTimeout: durationOf(connectTimeoutMs),
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    ...bind,
   });
   return encodeResource(ClusterSchema, name, cluster);
+}
+
+/** SOL_SOCKET and SO_MARK of Linux, and the mark that exempts a proxy's sockets from interception. */
+const mark = { level: 1n, name: 36n, value: 0x539n };
+
+/**
+ * What goes to the application comes from an address of its own: by it the pod's rules know these connections from those of
+ * a pod that calls itself through a service, which do pass the proxy. The mark stands here again because a cluster's own
+ * binding replaces the bootstrap's.
+ */
+function toApplication(): { readonly upstreamBindConfig: BindConfig } {
+  const option = { level: mark.level, name: mark.name, value: { case: "intValue" as const, value: mark.value }, state: SocketOption_SocketState.STATE_PREBIND };
+  const sourceAddress = { address: "127.0.0.6", portSpecifier: { case: "portValue" as const, value: 0 } };
+  return { upstreamBindConfig: create(BindConfigSchema, { sourceAddress, socketOptions: [option] }) };
 }
 
 export function passthrough(): EncodedResource {
@@ -83,12 +100,12 @@ export function passthrough(): EncodedResource {
 }
 
 export function inboundPassthrough(): EncodedResource {
-  return originalDestination(inboundPassthroughCluster);
+  return originalDestination(inboundPassthroughCluster, toApplication());
 }
 
 /** The application, at the pod's address: it is the original destination of what was intercepted on its way in. */
 export function inbound(port: number): EncodedResource {
-  return originalDestination(inboundCluster(port));
+  return originalDestination(inboundCluster(port), toApplication());
 }
 
 export function blackHole(): EncodedResource {

@@ -49,6 +49,9 @@ export function walkPacket(plans: readonly NodePlan[], question: PacketQuestion)
   return new Walk(plans).start(question);
 }
 
+/** Where a pod that calls itself through a service meets its own proxy again. */
+const INBOUND_PORT = 15006;
+
 /** A packet does not visit more hooks than this; a loop between nodes would. */
 const MAX_NODES = 4;
 
@@ -98,7 +101,13 @@ class Walk {
       const at = { kind: "pod", namespace: pod.namespace, name: pod.name } as const;
       if (way.passage.verdict !== "accept") return [refused(plan, way, at, "interception")];
       if (way.passage.redirectedTo !== undefined)
-        return [arrived(withHop(way, "interception", `to the pod's proxy, port ${way.passage.redirectedTo}`), at, "outbound")];
+        return [
+          arrived(
+            withHop(way, "interception", `to the pod's proxy, port ${way.passage.redirectedTo}`),
+            at,
+            way.passage.redirectedTo === INBOUND_PORT ? "inbound" : "outbound",
+          ),
+        ];
       if (toItself) return [arrived(way, at)];
       return this.#arrive(plan, setLinks(way, { in: pod.hostLink, sourceMac: pod.podMac }), 0);
     });
@@ -242,7 +251,10 @@ function refused(plan: NodePlan, way: Travelling, at: PacketOutcome["at"], name:
   const drop = logged === undefined ? undefined : plan.drops[logged];
   if (drop !== undefined) {
     const where = drop.pod === undefined ? "source address" : drop.direction === "egress" ? "policy out" : "policy in";
-    const allowedOut = drop.direction === "ingress" ? policyHops(plan, way).hops.filter((each) => each.hop === "policy out") : [];
+    const allowedOut =
+      drop.direction === "ingress" && !way.hops.some((each) => each.hop === "policy out")
+        ? policyHops(plan, way).hops.filter((each) => each.hop === "policy out")
+        : [];
     return ended({ ...way, hops: [...way.hops, ...allowedOut] }, at, {
       name: where,
       text: `DROP: ${drop.text}`,

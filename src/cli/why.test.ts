@@ -1,0 +1,247 @@
+/** `weft why -f`: from manifests alone, in a machine of memory. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { FileFacts } from "#host/files.ts";
+import type { Answer } from "#decide/why/answer.ts";
+import { CliError, type CliContext } from "./context.ts";
+import { why, type WhyOptions } from "./why.ts";
+
+const mesh = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop, labels: { istio-injection: enabled } }
+${workload("api-v1", "shop", { app: "api", version: "v1" })}
+${workload("api-v2", "shop", { app: "api", version: "v2" })}
+${workload("web", "shop", { app: "web" })}
+${workload("legacy", "outside", { app: "legacy" })}
+${service("api", 8080)}
+${service("web", 80)}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: api, namespace: shop }
+spec: { host: api, subsets: [{ name: v1, labels: { version: v1 } }, { name: v2, labels: { version: v2 } }] }
+`;
+
+function workload(name: string, namespace: string, labels: Readonly<Record<string, string>>): string {
+  return `---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: ${name}, namespace: ${namespace} }
+spec:
+  selector: { matchLabels: ${JSON.stringify(labels)} }
+  template:
+    metadata: { labels: ${JSON.stringify(labels)} }
+    spec: { serviceAccountName: ${labels["app"] ?? name}, containers: [{ name: app, image: app, ports: [{ containerPort: 8080 }] }] }`;
+}
+
+function service(app: string, port: number): string {
+  return `---
+apiVersion: v1
+kind: Service
+metadata: { name: ${app}, namespace: shop }
+spec: { selector: { app: ${app} }, ports: [{ name: http, port: ${port}, targetPort: 8080 }] }`;
+}
+
+const strict = `---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: istio-system }
+spec: { mtls: { mode: STRICT } }`;
+
+const onlyWebReads = `---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: api, namespace: shop }
+spec:
+  selector: { matchLabels: { app: api } }
+  rules: [{ from: [{ source: { principals: [cluster.local/ns/shop/sa/web] } }], to: [{ operation: { methods: [GET], paths: ["/public*"] } }] }]`;
+
+const denyV2 = `---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: no-v2, namespace: shop }
+spec: { action: DENY, selector: { matchLabels: { version: v2 } }, rules: [{}] }`;
+
+const cutApi = `---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: cut, namespace: shop }
+spec: { podSelector: { matchLabels: { app: api } }, ingress: [{ from: [{ podSelector: { matchLabels: { app: api } } }] }] }`;
+
+const steer = `---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: api, namespace: shop }
+spec:
+  hosts: [api]
+  http:
+    - match: [{ headers: { end-user: { exact: jason } } }]
+      route: [{ destination: { host: api, subset: v2 } }]
+    - match: [{ uri: { prefix: /broken } }]
+      route: [{ destination: { host: api, subset: v9 } }]
+    - match: [{ uri: { prefix: /public } }]
+      route: [{ destination: { host: api, subset: v1 } }]`;
+
+const edge = `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: edge, namespace: shop }
+spec: { gatewayClassName: weft, listeners: [{ name: http, port: 80, protocol: HTTP }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: edge, namespace: shop }
+spec: { parentRefs: [{ name: edge }], rules: [{ matches: [{ path: { value: /public } }], backendRefs: [{ name: api, port: 8080 }] }] }`;
+
+async function ask(text: string, from: string, to: string, options: Partial<WhyOptions> = {}) {
+  let printed = "";
+  const facts: FileFacts = { kind: "file", sizeBytes: text.length, modifiedMs: 0, mode: 0o644 };
+  const files = { stat: async () => facts, readText: async () => text };
+  const context = { host: { files }, terminal: { out: (line: string) => (printed += line) } } as unknown as CliContext;
+  const all: WhyOptions = { name: "default", namespace: "shop", method: "GET", path: "/", header: [], file: ["mesh.yaml"], short: false, ...options };
+  const status = await why(context, from, to, all);
+  return { status, printed };
+}
+
+async function answer(text: string, from: string, to: string, options: Partial<WhyOptions> = {}) {
+  const { status, printed } = await ask(text, from, to, { ...options, output: "json" });
+  const { verdict, hops, effect, hint } = JSON.parse(printed) as Answer;
+  const last = hops.findLast((hop) => hop.verdict === verdict);
+  const by = last?.by === undefined ? undefined : `${last.by.kind} ${last.by.namespace ?? ""}/${last.by.name} ${last.by.field}`.trim();
+  return { status, verdict, by, effect, hint, hops };
+}
+
+describe("weft why, from manifests", () => {
+  const cases: { name: string; with: string; from: string; to: string; options?: Partial<WhyOptions>; want: string; by?: string; effect?: string }[] = [
+    { name: "nothing forbids it", with: "", from: "web", to: "api", want: "allowed" },
+    { name: "from outside the mesh, where plain text is accepted", with: "", from: "outside/legacy", to: "api.shop:8080", want: "allowed" },
+    {
+      name: "from outside the mesh under STRICT",
+      with: strict,
+      from: "outside/legacy",
+      to: "api.shop:8080",
+      want: "denied",
+      by: "PeerAuthentication istio-system/default spec.mtls.mode",
+      effect: "connection closed",
+    },
+    { name: "from inside the mesh under STRICT", with: strict, from: "deploy/web", to: "svc/api", want: "allowed" },
+    { name: "what an ALLOW rule covers", with: onlyWebReads, from: "web", to: "api", options: { path: "/public/1" }, want: "allowed" },
+    {
+      name: "a path that no ALLOW rule covers",
+      with: onlyWebReads,
+      from: "web",
+      to: "api",
+      options: { path: "/private" },
+      want: "denied",
+      by: "AuthorizationPolicy shop/api spec.rules[0]",
+      effect: "403",
+    },
+    {
+      name: "a method that no ALLOW rule covers",
+      with: onlyWebReads,
+      from: "web",
+      to: "api",
+      options: { path: "/public", method: "POST" },
+      want: "denied",
+      effect: "403",
+    },
+    { name: "a caller that no ALLOW rule covers", with: onlyWebReads, from: "api-v1", to: "api", options: { path: "/public" }, want: "denied", effect: "403" },
+    { name: "a caller without identity", with: onlyWebReads, from: "outside/legacy", to: "api.shop:8080", options: { path: "/public" }, want: "denied" },
+    { name: "one of two endpoints denies", with: denyV2, from: "web", to: "api", want: "unknown" },
+    {
+      name: "the route leads to the endpoint that denies",
+      with: `${denyV2}\n${steer}`,
+      from: "web",
+      to: "api",
+      options: { header: ["end-user=jason"] },
+      want: "denied",
+      by: "AuthorizationPolicy shop/no-v2 spec.rules[0]",
+    },
+    { name: "the route leads to the other one", with: `${denyV2}\n${steer}`, from: "web", to: "api", options: { path: "/public" }, want: "allowed" },
+    { name: "no route matches", with: steer, from: "web", to: "api", options: { path: "/elsewhere" }, want: "denied", effect: "404" },
+    {
+      name: "a subset that does not exist",
+      with: steer,
+      from: "web",
+      to: "api",
+      options: { path: "/broken" },
+      want: "denied",
+      effect: "503",
+      by: "VirtualService shop/api spec.http[1].match[0]",
+    },
+    { name: "a NetworkPolicy cuts the pod off", with: cutApi, from: "web", to: "api", want: "denied", by: "NetworkPolicy shop/cut", effect: "503" },
+    { name: "a NetworkPolicy lets its own kind in", with: cutApi, from: "api-v1", to: "api", want: "allowed" },
+    { name: "through the gateway", with: edge, from: "outside", to: "gateway", options: { path: "/public/x" }, want: "allowed" },
+    { name: "no route at the gateway", with: edge, from: "outside", to: "gateway", options: { path: "/private" }, want: "denied", effect: "404" },
+    { name: "no Gateway at all", with: "", from: "outside", to: "gateway", want: "denied", effect: "connection refused" },
+    {
+      name: "the gateway's identity is not the web's",
+      with: `${edge}\n${onlyWebReads}`,
+      from: "gateway",
+      to: "api",
+      options: { path: "/public" },
+      want: "denied",
+      effect: "403",
+    },
+    {
+      name: "a pod by its own address is passed through in plain text",
+      with: strict,
+      from: "web",
+      to: "deploy/api-v1",
+      want: "denied",
+      effect: "503",
+    },
+    { name: "a name that does not exist", with: "", from: "web", to: "nosuch.shop.svc.cluster.local:80", want: "denied" },
+    { name: "a name of the world", with: "", from: "web", to: "example.org:80", want: "unknown" },
+    { name: "an address that is no pod", with: "", from: "web", to: "203.0.113.7:80", want: "unknown" },
+  ];
+  for (const each of cases) {
+    it(`${each.name}: ${each.want}`, async () => {
+      const got = await answer(`${mesh}\n${each.with}`, each.from, each.to, each.options);
+      assert.equal(got.verdict, each.want, JSON.stringify(got.hops, undefined, 1));
+      assert.equal(got.status, { allowed: 0, denied: 1, unknown: 2 }[each.want]);
+      if (each.by !== undefined) assert.equal(got.by, each.by);
+      if (each.effect !== undefined) assert.equal(got.effect, each.effect);
+      for (const hop of got.hops)
+        assert.deepEqual(
+          Object.keys(hop).filter((key) => !["hop", "text", "by", "known", "verdict"].includes(key)),
+          [],
+        );
+    });
+  }
+
+  it("says what to change where that is clear", async () => {
+    const { hint } = await answer(mesh + onlyWebReads, "api-v1", "api", { path: "/public" });
+    assert.equal(hint, 'add "cluster.local/ns/shop/sa/api" to spec.rules[0].from[0].source.principals of AuthorizationPolicy shop/api');
+  });
+
+  it("is one line when it is to be short", async () => {
+    const { printed } = await ask(mesh + onlyWebReads, "web", "api", { path: "/private", short: true });
+    assert.equal(printed, "DENIED  by AuthorizationPolicy shop/api spec.rules[0]   403\n");
+  });
+
+  it("lists the hops in order, each with its source and how it is known", async () => {
+    const { hops } = await answer(mesh + strict, "web", "api");
+    assert.deepEqual(
+      hops.map(({ hop, known }) => `${hop}: ${known}`),
+      [
+        "name: executed",
+        "proxy out: executed",
+        "endpoint: executed",
+        "policy out: modelled",
+        "wire: modelled",
+        "policy in: modelled",
+        "interception: modelled",
+        "mTLS: executed",
+        "proxy in: executed",
+      ].filter((line) => hops.some(({ hop }) => hop === "wire") || line !== "wire: modelled"),
+    );
+  });
+
+  it("names what it does not find", async () => {
+    await assert.rejects(ask(mesh, "nobody", "api"), (error) => error instanceof CliError && /FROM "nobody" names no pod .* shop\/web-/.test(error.message));
+    await assert.rejects(ask(mesh, "web", "nobody"), /TO "nobody" is neither a Service nor a pod/);
+    await assert.rejects(ask(`${mesh}\n---\nkind: [`, "web", "api"), /mesh.yaml:\d+: /);
+  });
+});
