@@ -67,11 +67,7 @@ export class Handler {
       if (route === undefined || "review" in route) throw new ApiError("NotFound", "the server could not find the requested resource");
       this.#authorize(authenticate(upgrade.peer), { ...route, verb: "create" }, url.searchParams);
       const isExec = route.info.id === "Pod" && (route.subresource === "exec" || route.subresource === "attach");
-      if (!isExec)
-        throw new ApiError(
-          "NotImplemented",
-          `${route.info.plural}/${route.subresource ?? ""} is not supported by Weft's API server; to reach a pod's port run: weft enter <pod> -- <command>`,
-        );
+      if (!isExec) throw noPortForward();
       this.#parts.nodes.upgrade(upgrade, route, url.searchParams);
     } catch (error) {
       const failure = this.#failure(error, `upgrade ${upgrade.url}`);
@@ -136,6 +132,7 @@ export class Handler {
     if ((subresource === "exec" || subresource === "attach") && info.id === "Pod") {
       throw badRequest(`${subresource} needs a WebSocket upgrade (subprotocol v5.channel.k8s.io or v4.channel.k8s.io); SPDY is not spoken`);
     }
+    if (subresource === "portforward" && info.id === "Pod") throw noPortForward();
     if (route.verb === "list" || route.verb === "watch") return this.#read(request, route);
     if (route.verb === "get") return this.#get(request, route);
     await this.#write(request, route);
@@ -238,6 +235,10 @@ export class Handler {
       warn: (text) => void warnings.push(text),
     };
   }
+}
+
+function noPortForward(): ApiError {
+  return new ApiError("NotImplemented", "port-forward is not supported by Weft's API server; to reach a pod's port run: weft enter POD -- curl 127.0.0.1:PORT");
 }
 
 function subresourceOf({ info, subresource, verb }: ResourceRequest): "status" | "finalize" | undefined {

@@ -130,7 +130,7 @@ describe("node proxy", () => {
       refused("/api/v1/namespaces/default/pods/p/exec?container=app&command=ls", ["v1.channel.k8s.io"]),
       /exec speaks the WebSocket subprotocols/,
     );
-    await assert.rejects(refused("/api/v1/namespaces/default/pods/p/portforward", ["v5.channel.k8s.io"]), /is not supported by Weft's API server/);
+    await assert.rejects(refused("/api/v1/namespaces/default/pods/p/portforward", ["v5.channel.k8s.io"]), /port-forward is not supported by Weft's API server/);
     await assert.rejects(
       real.webSocket(
         { url: `${server.url}/api/v1/namespaces/default/pods/p/exec?command=ls`, protocols: ["v5.channel.k8s.io"], tls: { ca: server.admin.ca } },

@@ -97,9 +97,9 @@ export class Store {
     return change;
   }
 
-  /** Half at a time, so that the log is not compacted for every write. */
+  /** A quarter at a time, so that the log is not compacted for every write. */
   #forget(): void {
-    if (this.#history.length <= this.#historyLimit * 2) return;
+    if (this.#history.length <= this.#historyLimit * 1.25) return;
     const dropped = this.#history.splice(0, this.#history.length - this.#historyLimit);
     this.#forgotten = dropped.at(-1)?.revision ?? this.#forgotten;
     this.#log.compact(this.#forgotten);

@@ -11,8 +11,7 @@ import type { World, WorldReader } from "#model/world.ts";
 
 /** One object written or gone. */
 export type WorldChange =
-  | { readonly kind: KindId; readonly key: string; readonly object: KubeObject }
-  | { readonly kind: KindId; readonly key: string; readonly object?: undefined };
+  { readonly kind: KindId; readonly key: string; readonly object: KubeObject } | { readonly kind: KindId; readonly key: string; readonly object?: undefined };
 
 interface KindTable {
   readonly table: Table<KubeObject>;

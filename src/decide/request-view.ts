@@ -13,6 +13,8 @@ export interface RequestView {
   readonly scheme: string;
   /** Several headers of one name joined by a comma; undefined when there is none. Never a pseudo-header. */
   header(name: HeaderName): string | undefined;
+  /** The values one by one, when there is more than one header of that name. */
+  repeated(name: HeaderName): readonly string[] | undefined;
 }
 
 export interface ConnectionView {
@@ -59,6 +61,7 @@ export function imaginedRequest(options: {
     authority: options.authority,
     scheme: options.scheme ?? "http",
     header: (name) => headers.get(name.lower),
+    repeated: () => undefined,
   };
 }
 

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { namespacesBelow, processesIn, readTraces } from "./traces.ts";
+import { namespacesBelow, newTraces, processesIn, readTraces } from "./traces.ts";
 import { users, type User } from "./user.ts";
 import { startWeft, weft, type RunningCommand } from "./weft.ts";
 
@@ -45,10 +45,9 @@ for (const { name: who, make } of users) {
       user = make();
       name = `t${process.pid}${user.prefix.length === 0 ? "" : "u"}`;
     });
-    after(async () => {
-      await weft(user, ["down", "--name", name]);
-      user.cleanUp();
-    });
+    // Also when a test failed half-way.
+    afterEach(() => weft(user, ["down", "--name", name]));
+    after(() => user.cleanUp());
 
     const ends: readonly { readonly how: string; readonly end: (running: RunningCommand) => void | Promise<unknown> }[] = [
       { how: "Ctrl-C", end: ({ child }) => void child.kill("SIGINT") },
@@ -72,7 +71,7 @@ for (const { name: who, make } of users) {
         assert.deepEqual(processesIn(namespaces), []);
         await running.result;
         for (const port of Object.values(ports)) assert.equal(await isOpen(port), false, `port ${port} is closed`);
-        assert.deepEqual(readTraces(folders), traces);
+        assert.deepEqual(newTraces(traces, readTraces(folders)), []);
       });
     }
 
@@ -144,7 +143,7 @@ for (const { name: who, make } of users) {
 /** The Node process that init waits for. */
 function innerHalf(initPid: number): number {
   const children = readFileSync(`/proc/${initPid}/task/${initPid}/children`, "utf8").trim().split(" ");
-  const found = children.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("src/bin/supervisor.ts"));
+  const found = children.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").match(/supervisor\.(ts|mjs)/) !== null);
   assert.ok(found !== undefined, "init has the inner half as its child");
   return Number(found);
 }

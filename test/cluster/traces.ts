@@ -2,35 +2,24 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
-export interface Traces {
-  readonly mounts: string;
-  readonly links: string;
-  readonly rules: string;
-  readonly temporary: readonly string[];
-}
-
-/** Of our own namespaces. Links and rules only as far as a cluster makes them, since other programs may run beside the test. */
-export function readTraces(folders: readonly string[]): Traces {
+/** One line a mount, link, rule table or file of our own namespaces; of shared things only what a cluster makes, since other tests run beside. */
+export function readTraces(folders: readonly string[]): readonly string[] {
+  const lines = (text: string, wanted: RegExp): readonly string[] => text.split("\n").filter((line) => wanted.test(line));
   const run = (command: string, ...args: string[]): string => spawnSync(command, args, { encoding: "utf8" }).stdout ?? "";
-  const mounts = readFileSync("/proc/self/mountinfo", "utf8");
-  return {
-    mounts: mounts
-      .split("\n")
-      .filter((line) => /weft|netns/.test(line))
-      .join("\n"),
-    links: run("ip", "-o", "link")
-      .split("\n")
-      .filter((line) => /underlay|node-|outside|weft/.test(line))
-      .join("\n"),
-    rules: process.getuid?.() === 0 ? run("nft", "list", "tables") : "",
-    temporary: ["/tmp", "/run", "/var/tmp", "/dev/shm", ...folders].flatMap((folder) =>
-      listed(folder).filter((name) => folders.includes(folder) || isOurs(name)),
-    ),
-  };
+  return [
+    ...lines(readFileSync("/proc/self/mountinfo", "utf8"), /weft|netns/),
+    ...lines(run("ip", "-o", "link"), /underlay|node-|outside|weft/),
+    ...(process.getuid?.() === 0 ? lines(run("nft", "list", "tables"), /weft/) : []),
+    ...["/tmp", "/run", "/var/tmp", "/dev/shm"].flatMap((folder) => listed(folder).filter((name) => name.includes("weft") && !TEST_FOLDER.test(name))),
+    ...folders.flatMap(listed),
+  ];
 }
 
-function isOurs(name: string): boolean {
-  return name.includes("weft") && !name.startsWith("weft-user-");
+/** As mkdtemp names the folders of tests. */
+const TEST_FOLDER = /\/weft-[a-z-]+-[A-Za-z0-9]{6}$/;
+
+export function newTraces(before: readonly string[], after: readonly string[]): readonly string[] {
+  return after.filter((line) => !before.includes(line));
 }
 
 function listed(folder: string): readonly string[] {

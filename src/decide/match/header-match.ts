@@ -36,12 +36,22 @@ export function compileHeader(matcher: HeaderMatcher, path: string): RequestTest
     if (matcher.treatMissingHeaderAsEmpty) return () => wanted;
     return (request) => (read(request) !== undefined) === wanted;
   }
-  const test = valueTest(specifier, path);
-  if (matcher.treatMissingHeaderAsEmpty) return (request) => test(read(request) ?? "") !== invert;
+  const test = anyValue(matcher.name, valueTest(specifier, path));
+  if (matcher.treatMissingHeaderAsEmpty) return (request) => test(read(request) ?? "", request) !== invert;
   // A header that is not there matches nothing, not even inverted (as in Envoy).
   return (request) => {
     const value = read(request);
-    return value !== undefined && test(value) !== invert;
+    return value !== undefined && test(value, request) !== invert;
+  };
+}
+
+/** Of several headers of one name it is enough that one matches (Envoy 1.40; found by asking it). */
+function anyValue(name: string, test: StringTest): (joined: string, request: RequestView) => boolean {
+  if (name.startsWith(":")) return test;
+  const interned = headerName(name);
+  return (joined, request) => {
+    const values = joined.includes(",") ? request.repeated(interned) : undefined;
+    return values === undefined ? test(joined) : values.some(test);
   };
 }
 

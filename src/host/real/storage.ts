@@ -42,6 +42,7 @@ function openLog(database: DatabaseSync, path: string): RecordLog {
   }
   database.exec(`
     CREATE TABLE IF NOT EXISTS records (revision INTEGER NOT NULL, key TEXT NOT NULL, value TEXT, PRIMARY KEY (revision, key)) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS records_by_key ON records (key, revision);
     CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     PRAGMA user_version = ${SCHEMA};
   `);

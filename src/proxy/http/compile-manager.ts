@@ -19,7 +19,7 @@ import { compilePeerCertificate } from "./client-certificate.ts";
 import { type ConnectionManager, type HttpFilterRuntime, ManagerStats, type RoutesHolder } from "./connection-manager.ts";
 import { compileFault } from "./fault-filter.ts";
 import { compileRbacFilter, RbacStats } from "./rbac-filter.ts";
-import { compileRoutes } from "./route-runtime.ts";
+import { compileRoutes, type RoutesRuntime } from "./route-runtime.ts";
 
 export interface ManagerContext {
   readonly machine: ProxyMachine;
@@ -88,8 +88,21 @@ export function compileManager(config: HttpConnectionManager, path: string, cont
 function routesOf(config: HttpConnectionManager, path: string, context: ManagerContext): RoutesHolder {
   const specifier = config.routeSpecifier;
   if (specifier.case === "rds") return context.routesNamed(specifier.value.routeConfigName);
-  if (specifier.case === "routeConfig") return { name: specifier.value.name, current: compileRoutes(specifier.value) };
+  if (specifier.case === "routeConfig") {
+    const current = compileRoutes(specifier.value);
+    // As Envoy does: what stands in the file can be checked now; what RDS sends may come before its clusters.
+    if (specifier.value.validateClusters !== false) requireClusters(current, `${path}.route_config`, context);
+    return { name: specifier.value.name, current };
+  }
   throw new ConfigProblem(path, specifier.case === undefined ? "needs rds or route_config" : `scoped_routes: ${NOT_SUPPORTED}`);
+}
+
+function requireClusters({ routes }: RoutesRuntime, path: string, { machine }: ManagerContext): void {
+  for (const { act, entry } of routes) {
+    if (act.kind !== "forward") continue;
+    const unknown = act.clusters.shares.find(({ cluster }) => !machine.clusters.has(cluster));
+    if (unknown !== undefined) throw new ConfigProblem(path, `${entry.path}: unknown cluster "${unknown.cluster}"; add it, or set validate_clusters: false`);
+  }
 }
 
 /** Order is the configuration's; the router is the last. */

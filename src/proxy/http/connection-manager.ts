@@ -102,6 +102,13 @@ export class ManagerStats {
     for (let codeClass = 1; codeClass <= 5; codeClass++) this.#classes[codeClass] = scope.codeClass("downstream_rq", codeClass);
   }
 
+  /** 100 Continue counts as a response of its own, as in Envoy. */
+  interim(): void {
+    const counter = this.#classes[1];
+    if (counter !== undefined) counter.value++;
+    this.rqCompleted.value++;
+  }
+
   completed(status: number, durationMs: number): void {
     const counter = this.#classes[Math.floor(status / 100)];
     if (counter !== undefined) counter.value++;

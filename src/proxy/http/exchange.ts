@@ -89,6 +89,10 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     return this.head.headers.get(name);
   }
 
+  repeated(name: HeaderName): readonly string[] | undefined {
+    return this.head.headers.repeated(name);
+  }
+
   // What logs see besides the fields above.
   get startMs(): number {
     const { clock } = this.machine;
@@ -161,14 +165,20 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     manager.stats.rqTotal.value++;
     manager.stats.rqHttp1Total.value++;
     manager.stats.rqActive.value++;
-    if (head.expectsContinue && !manager.proxy100Continue) this.stream.sendContinue();
+    if (head.expectsContinue && !manager.proxy100Continue) {
+      this.stream.sendContinue();
+      manager.stats.interim();
+    }
     const prepared = prepareRequest(head, manager, this.downstream, machine.requestIds);
     this.remote = prepared?.remote;
     if (prepared === undefined) return this.reply(400, "", { details: "path_normalization_failed" });
     const routes = manager.routes.current;
     const index = routes === undefined ? -1 : routes.table.match(this, machine.random.next());
     this.route = routes?.routes[index];
-    if (head.upgrade !== undefined && !this.#allowsUpgrade(head.upgrade)) return this.reply(403, "", { details: "upgrade_failed" });
+    if (head.upgrade !== undefined && !this.#allowsUpgrade(head.upgrade)) {
+      this.stream.closeAfter();
+      return this.reply(403, "", { details: "upgrade_failed" });
+    }
     this.#runFilters(0);
   }
 
@@ -415,7 +425,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     const status = isProtocol ? 502 : 503;
     attempt.cluster.stats.response(status);
     this.upstreamFailure = detail === "" ? undefined : detail;
-    this.reply(status, resetText(reason, undefined), {
+    this.reply(status, this.#resetText(reason, undefined), {
       details: `upstream_reset_before_response_started{${reason.replace(" ", "_")}}`,
       flags: this.#withRetryFlag(isProtocol ? FLAG.upstreamProtocolError : FLAG.upstreamConnectionTermination),
       why: `${attempt.endpoint.settings.text} ended the connection before it answered${isProtocol ? `: ${detail}` : ""}`,
@@ -428,11 +438,15 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     if (this.#mayRetry({ kind: "connect-failure" })) return this.#retry();
     attempt.cluster.stats.response(503);
     const reason = failure.kind === "timeout" ? "connection timeout" : "remote connection failure";
-    this.reply(503, resetText(reason, failure.kind === "timeout" ? undefined : failure.detail), {
+    this.reply(503, this.#resetText(reason, failure.isTls ? failure.detail : undefined), {
       details: `upstream_reset_before_response_started{${reason.replaceAll(" ", "_")}|${failure.detail}}`,
       flags: this.#withRetryFlag(FLAG.upstreamConnectionFailure),
       why: `no connection to ${attempt.endpoint.settings.text} of cluster "${attempt.cluster.name}": ${failure.detail}`,
     });
+  }
+
+  #resetText(reason: string, transportFailure: string | undefined): string {
+    return resetText(reason, transportFailure, this.attempts > 1);
   }
 
   #withRetryFlag(flag: string): string {
@@ -442,7 +456,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
 
   #overflow(detail: string): void {
     this.cluster?.stats.response(503);
-    this.reply(503, resetText("overflow", undefined), {
+    this.reply(503, this.#resetText("overflow", undefined), {
       details: "upstream_reset_before_response_started{overflow}",
       flags: FLAG.upstreamOverflow,
       overloaded: true,

@@ -17,6 +17,8 @@ export interface PoolWaiter {
 export interface ConnectFailure {
   readonly kind: "connect" | "timeout" | "overflow";
   readonly detail: string;
+  /** The connection stood; TLS failed. */
+  readonly isTls: boolean;
 }
 
 export interface EndpointSettings {
@@ -87,6 +89,7 @@ export class Endpoint implements EndpointState, ConnectionOwner {
       waiter.onNoConnection({
         kind: "overflow",
         detail: `circuit breaker of cluster ${cluster.name}: ${cluster.breakers.maxPending} requests already wait for a connection`,
+        isTls: false,
       });
       return;
     }
@@ -162,7 +165,11 @@ export class Endpoint implements EndpointState, ConnectionOwner {
     // As Envoy does: whoever waits for this endpoint hears of it now, rather than one after the other.
     const failed = this.#pending.splice(this.#connecting, Infinity);
     stats.rqPendingActive.value -= failed.length;
-    const failure: ConnectFailure = { kind: isTimeout ? "timeout" : "connect", detail: error === undefined ? "closed" : error.message };
+    const failure: ConnectFailure = {
+      kind: isTimeout ? "timeout" : "connect",
+      detail: error === undefined ? "closed" : error.message,
+      isTls: error?.code.startsWith("ERR_") ?? false,
+    };
     for (const waiter of failed) waiter.onNoConnection(failure);
   }
 

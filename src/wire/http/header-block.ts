@@ -103,6 +103,15 @@ export class HeaderBlock {
     return n;
   }
 
+  /** The values one by one, when there is more than one header of that name. */
+  repeated(name: HeaderName): string[] | undefined {
+    if (this.occurrences(name) < 2) return undefined;
+    const values: string[] = [];
+    for (let i = 0; i < this.count; i++) if (this.#is(i, name)) values.push(this.#value(i));
+    for (const [i, added] of this.#addedNames.entries()) if (added.lower === name.lower) values.push(this.#addedValues[i] ?? "");
+    return values;
+  }
+
   add(name: HeaderName, value: string): void {
     this.#addedBits |= name.bit;
     this.#addedNames.push(name);

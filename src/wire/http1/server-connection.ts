@@ -341,7 +341,9 @@ export class Http1ServerConnection implements ServerStream {
     if (status < 200 || status === 204) headers.remove(CONTENT_LENGTH);
     else if (!headers.has(CONTENT_LENGTH)) {
       if (endStream) {
-        if (!silent) framing = "content-length: 0\r\n";
+        // What a GET would have got: its length is not known, so it would come in chunks.
+        if (this.#head.method === "HEAD" && this.#head.version === 11 && !neverHasBody(status)) framing = "transfer-encoding: chunked\r\n";
+        else if (!silent) framing = "content-length: 0\r\n";
       } else if (this.#head.version === 11) {
         if (status !== 304) framing = "transfer-encoding: chunked\r\n";
         chunked = true;
