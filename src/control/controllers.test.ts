@@ -55,6 +55,7 @@ function runPods(): void {
   }
 }
 
+const byText = (a: string, b: string): number => (a < b ? -1 : 1);
 const images = (): string[] => pods().map((pod) => pod.spec.containers[0]?.image ?? "");
 
 describe("controllers", () => {
@@ -66,8 +67,8 @@ describe("controllers", () => {
     await cluster.until(() => pods().length === 4 && pods().every((pod) => pod.spec.nodeName !== undefined));
     assert.deepEqual(
       pods()
-        .map((pod) => pod.spec.nodeName)
-        .sort(),
+        .map((pod) => pod.spec.nodeName ?? "")
+        .sort(byText),
       ["node-1", "node-1", "node-2", "node-2"],
     );
     runPods();
@@ -86,12 +87,9 @@ describe("controllers", () => {
     assert.deepEqual(
       cluster.world
         .all("ReplicaSet")
-        .map((set) => [set.metadata.annotations?.["deployment.kubernetes.io/revision"], set.spec.replicas])
-        .sort(),
-      [
-        ["1", 0],
-        ["2", 4],
-      ],
+        .map((set) => `revision ${set.metadata.annotations?.["deployment.kubernetes.io/revision"] ?? ""}: ${set.spec.replicas ?? ""}`)
+        .sort(byText),
+      ["revision 1: 0", "revision 2: 4"],
     );
     deploy("v2", 1);
     await cluster.until(() => pods().length === 1);

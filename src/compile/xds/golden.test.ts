@@ -50,7 +50,9 @@ function brief(value: JsonValue): JsonValue {
   if (typeof value !== "object" || value === null) return value;
   if ("ads" in value) return "ads";
   const entries = Object.entries(value).filter(([key]) => key !== "accessLog");
-  return Object.fromEntries(entries.map(([key, inner]) => (key === "@type" ? [key, String(inner).replace(/^.*\./, "")] : [key, brief(inner)])));
+  return Object.fromEntries(
+    entries.map(([key, inner]) => (key === "@type" && typeof inner === "string" ? [key, inner.replace(/^.*\./, "")] : [key, brief(inner)])),
+  );
 }
 
 describe("golden cases of xDS", () => {
