@@ -21,6 +21,8 @@ import { Registry, type Call } from "./registry.ts";
 import { Store } from "./store.ts";
 import { Watches } from "./watch.ts";
 
+export type { Admission } from "./admission.ts";
+
 export interface ApiServerOptions {
   readonly host: Pick<Host, "http" | "storage" | "clock" | "random">;
   /** Port 0: any free one; see ApiServer.address. */

@@ -1,8 +1,7 @@
 /** The control plane on the real machine, with the embedded API server in it: `control.ts --config FILE`. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import type { Admission } from "#apiserver/admission.ts";
-import { startApiServer } from "#apiserver/apiserver.ts";
+import { type Admission, startApiServer } from "#apiserver/apiserver.ts";
 import { connectApi } from "#client/client.ts";
 import { injectProxy } from "#compile/inject/inject.ts";
 import { warnings } from "#compile/status/status.ts";

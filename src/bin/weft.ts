@@ -2,8 +2,7 @@
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cli } from "#cli/cli.ts";
-import type { Terminal } from "#cli/context.ts";
+import { cli, type Terminal } from "#cli/cli.ts";
 import { realHost } from "#host/real/real.ts";
 
 const sourceRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))));

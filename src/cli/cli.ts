@@ -9,9 +9,12 @@
 import { Command, CommanderError, Option } from "commander";
 import { completionScript } from "./completion.ts";
 import { CliError, type CliContext } from "./context.ts";
+
 import type { UpOptions } from "./up/up.ts";
 import { VERSION } from "./version.ts";
 import type { WhyOptions } from "./why.ts";
+
+export type { Terminal } from "./context.ts";
 
 export interface OtherPrograms {
   /** `weft proxy -c FILE`; resolves when it ended. */
