@@ -103,17 +103,3 @@ function tokenOf(files: Pick<Files, "readText">, { token, tokenFile }: User): Pi
 async function tokenFrom(files: Pick<Files, "readText">, path: string): Promise<string> {
   return (await files.readText(path)).trim();
 }
-
-const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
-
-/** As a pod of a cluster; `env` has KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. undefined when this is no pod. */
-export async function inClusterAccess(files: Pick<Files, "readText">, env: Readonly<Record<string, string | undefined>>): Promise<KubeAccess | undefined> {
-  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = "443" } = env;
-  if (host === undefined || host === "") return undefined;
-  return {
-    url: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
-    namespace: (await files.readText(`${ACCOUNT}/namespace`)).trim(),
-    tls: { ca: await files.readText(`${ACCOUNT}/ca.crt`) },
-    token: () => tokenFrom(files, `${ACCOUNT}/token`),
-  };
-}

@@ -102,10 +102,8 @@ export type Statement =
   | { readonly kind: "redirect"; readonly port: number }
   | { readonly kind: "masquerade" }
   | { readonly kind: "reject"; readonly with: "tcp reset" | "icmp type port-unreachable" }
+  /** `prefix`: at most 127 bytes, the kernel's NF_LOG_PREFIXLEN without its terminating zero. */
   | { readonly kind: "log"; readonly prefix: string; readonly group: number };
-
-/** The kernel's NF_LOG_PREFIXLEN is 128, with a terminating zero. */
-export const MAX_LOG_PREFIX_BYTES = 127;
 
 export function is(field: Field, ...values: readonly string[]): Match {
   return { kind: "value", field, not: false, values };

@@ -198,7 +198,6 @@ const filter = struct(
   },
   { rules: [filterHasItsField] },
 );
-export type HTTPRouteFilter = Static<typeof filter>;
 const filters = list(filter, { maxItems: 16, rules: [noRepeatedFilters] });
 
 const matchType = having(oneOfTexts("Exact", "RegularExpression"), { default: "Exact" });

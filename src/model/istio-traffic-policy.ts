@@ -1,6 +1,6 @@
 /** DestinationRule's trafficPolicy. */
 import { onlyOneOf } from "./istio-rules.ts";
-import { bool, double, duration, having, int32, list, mapOf, oneOfTexts, struct, text, uint32, type Static } from "./schema.ts";
+import { bool, double, duration, having, int32, list, mapOf, oneOfTexts, struct, text, uint32 } from "./schema.ts";
 
 export const istioPort = having(uint32, { minimum: 0, maximum: 65535 });
 
@@ -128,4 +128,3 @@ export const trafficPolicy = struct(
     retryBudget: struct({}, { percent: having(double, { minimum: 0, maximum: 100, nullable: true }), minRetryConcurrency: uint32, budgetInterval: duration }),
   },
 );
-export type TrafficPolicy = Static<typeof trafficPolicy>;

@@ -74,4 +74,3 @@ export const condition = struct(
   { observedGeneration: having(int64, { minimum: 0 }) },
   { definition: "io.k8s.apimachinery.pkg.apis.meta.v1.Condition" },
 );
-export type Condition = Static<typeof condition>;
