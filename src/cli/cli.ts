@@ -12,7 +12,7 @@ import { CliError, type CliContext } from "./context.ts";
 
 import type { UpOptions } from "./up/up.ts";
 import { VERSION } from "./version.ts";
-import type { WhyOptions } from "./why.ts";
+import type { WhyOptions } from "./why/why.ts";
 
 export type { Terminal } from "./context.ts";
 
@@ -167,7 +167,7 @@ function addWhyCommand(program: Command, context: CliContext, finish: Finish): v
       "after",
       "\nExamples:\n  weft why productpage reviews:9080 --path /reviews/1\n  weft why outside gateway --path /productpage\n  weft why -f examples/bookinfo deploy/productpage-v1 svc/ratings -o json",
     )
-    .action(async (from: string, to: string, options: WhyOptions) => finish(await (await import("./why.ts")).why(context, from, to, options)));
+    .action(async (from: string, to: string, options: WhyOptions) => finish(await (await import("./why/why.ts")).why(context, from, to, options)));
 }
 
 function addFlowsCommand(program: Command, context: CliContext, finish: Finish): void {

@@ -12,7 +12,7 @@ const object = (kind: string, name: string, rest: object, namespace: string | un
   ({
     apiVersion: "v1",
     kind,
-    metadata: { name, ...(namespace === undefined ? {} : { namespace }), ...((rest as { metadata?: object }).metadata ?? {}) },
+    metadata: { name, ...(namespace === undefined ? {} : { namespace }), ...(rest as { metadata?: object }).metadata },
     ...Object.fromEntries(Object.entries(rest).filter(([key]) => key !== "metadata")),
   }) as KubeObject;
 const node = (name: string, address: string, podCIDR: string) => ({

@@ -1,9 +1,9 @@
 /** `weft why FROM TO[:PORT]`: exit status 0 allowed, 1 denied, 2 nobody can tell. */
-import { CliError, type CliContext } from "./context.ts";
-import { answerWhy, type ComposedAnswer } from "./why-answer.ts";
-import { findDestination, findSource, PlaceError } from "./why-places.ts";
-import { formatAnswer, formatShort } from "./why-text.ts";
-import { worldOfCluster, worldOfFiles } from "./why-world.ts";
+import { CliError, type CliContext } from "#cli/context.ts";
+import { answerWhy, type ComposedAnswer } from "./answer.ts";
+import { findDestination, findSource, PlaceError } from "./places.ts";
+import { formatAnswer, formatShort } from "./text.ts";
+import { worldOfCluster, worldOfFiles } from "./world.ts";
 import { worldReader } from "#model/world.ts";
 
 export interface WhyOptions {

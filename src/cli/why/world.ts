@@ -6,8 +6,8 @@ import { KINDS, type KindId } from "#model/kinds.ts";
 import { admitManifests, parseManifests } from "#model/manifests.ts";
 import { objectKey, type KubeObject } from "#model/object.ts";
 import type { World } from "#model/world.ts";
-import { CliError, type CliContext } from "./context.ts";
-import { openRunningCluster } from "./running-cluster.ts";
+import { CliError, type CliContext } from "#cli/context.ts";
+import { openRunningCluster } from "#cli/running-cluster.ts";
 
 const kinds: readonly KindId[] = [
   "Namespace",

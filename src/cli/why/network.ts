@@ -8,7 +8,7 @@ import { hop, type Hop, type Verdict } from "#decide/why/answer.ts";
 import type { Pod } from "#model/core.ts";
 import type { NodePlan } from "#model/plan/node-plan.ts";
 import type { WorldReader } from "#model/world.ts";
-import { PlaceError, type Destination } from "./why-places.ts";
+import { PlaceError, type Destination } from "./places.ts";
 
 export interface Resolved {
   /** undefined: the name does not resolve, or not here. */

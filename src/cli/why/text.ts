@@ -1,7 +1,7 @@
 /** An answer as people read it: the verdict, who asks whom, the hops in columns. */
 import { formatProvenance } from "#model/provenance.ts";
 import type { Hop, Verdict } from "#decide/why/answer.ts";
-import type { ComposedAnswer } from "./why-answer.ts";
+import type { ComposedAnswer } from "./answer.ts";
 
 const words: Readonly<Record<Verdict, string>> = { allowed: "ALLOWED", denied: "DENIED", unknown: "UNKNOWN" };
 const textWidth = 48;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { FileFacts } from "#host/files.ts";
 import type { Answer } from "#decide/why/answer.ts";
-import { CliError, type CliContext } from "./context.ts";
+import { CliError, type CliContext } from "#cli/context.ts";
 import { why, type WhyOptions } from "./why.ts";
 
 const mesh = `

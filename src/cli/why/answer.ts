@@ -15,8 +15,8 @@ import { commonVerdict, hop, type Answer, type Hop, type Verdict } from "#decide
 import { decideInbound } from "#decide/why/inbound.ts";
 import { decideOutbound, listenerOf, type ProxyOut, type Target } from "#decide/why/outbound.ts";
 import { planView, type PlanView } from "#decide/why/plan-view.ts";
-import { Network } from "./why-network.ts";
-import type { Destination, Source } from "./why-places.ts";
+import { Network } from "./network.ts";
+import type { Destination, Source } from "./places.ts";
 
 export interface Question {
   readonly from: Source;
