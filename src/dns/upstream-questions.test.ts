@@ -19,8 +19,8 @@ interface Case {
   readonly Extra?: readonly string[];
 }
 
-/** Configurations of CoreDNS that Weft does not have, by table; questions by name and type. */
-const SKIPPED = new Map([
+/** Where Weft answers differently, and why: configurations of CoreDNS that Weft does not have. By table, or by its question. */
+const DIFFERENT = new Map([
   [
     "handler_ignore_emptyservice_test.go:dnsEmptyServiceTestCases svcempty.testns.svc.cluster.local. A",
     "the option ignore empty_service: a Service without endpoints keeps its name",
@@ -29,7 +29,6 @@ const SKIPPED = new Map([
   ["handler_pod_verified_test.go:podModeVerifiedCases 172-0-0-2.podns.pod.cluster.local. A", "names of pods are not verified (mode insecure)"],
   ["kubernetes_apex_test.go:kubeApexCases cluster.local. NS", "the name server is the cluster's DNS address, not CoreDNS' own"],
   ["handler_pod_verified_test.go:podModeVerifiedCases svcns.svc.cluster.local. A", "the fixture has no such namespace"],
-  ["reverse_test.go:tests svc1.testns.svc.0.10.in-addr.arpa. A", "the reverse zone is that of the cluster's ranges"],
 ]);
 
 const folder = new URL("../../../shared/upstream/dns-questions/", import.meta.url);
@@ -52,13 +51,18 @@ if (!existsSync(folder)) {
     );
     for (const each of cases) {
       const id = `${name} ${each.Qname} ${each.Qtype}`;
-      const skip = SKIPPED.get(id) ?? SKIPPED.get(name);
-      test(`${each.Qname} ${each.Qtype} (${name})`, { skip: skip ?? false }, async () => {
+      const reason = DIFFERENT.get(id) ?? DIFFERENT.get(name);
+      test(`${each.Qname} ${each.Qtype} (${name})${reason === undefined ? "" : `, otherwise than CoreDNS: ${reason}`}`, async () => {
         const answer = await ask(chain, toQuery(each.Qname.replace(/[.]$/, ""), each.Qtype === "HINFO" ? 13 : TYPES[each.Qtype as keyof typeof TYPES]));
-        assert.equal(answer.rcode, RCODES[each.Rcode as keyof typeof RCODES]);
-        assert.deepEqual(texts(answer.answers), wanted(each.Answer));
-        assert.deepEqual(texts(answer.authorities), wanted(each.Ns));
-        assert.deepEqual(texts(answer.additionals), wanted(each.Extra));
+        const ours = { rcode: answer.rcode, answers: texts(answer.answers), authorities: texts(answer.authorities), additionals: texts(answer.additionals) };
+        const theirs = {
+          rcode: RCODES[each.Rcode as keyof typeof RCODES],
+          answers: wanted(each.Answer),
+          authorities: wanted(each.Ns),
+          additionals: wanted(each.Extra),
+        };
+        if (reason === undefined) assert.deepEqual(ours, theirs);
+        else assert.notDeepEqual(ours, theirs, "no difference is left: take the question off the list");
       });
     }
   }
