@@ -15,8 +15,16 @@ export interface ProbeResult {
   readonly message: string;
 }
 
-/** Asked from inside the pod's network, with the mark that the mesh's interception lets through: the answer is the application's own. */
-const probeMark = 0x539;
+/**
+ * Probes ask from inside the pod's network, so that the answer is the application's own. What a pod sends to itself is not
+ * intercepted; with the proxy's mark it would be (a proxy that calls its own pod means the pod as a service), so only
+ * a probe of another host carries it.
+ */
+const proxyMark = 0x539;
+
+function markFor(action: { readonly host?: string | undefined }): { readonly mark?: number } {
+  return action.host === undefined ? {} : { mark: proxyMark };
+}
 
 export type ProbeHost = Pick<Host, "http" | "net">;
 
@@ -46,7 +54,7 @@ export async function askHttp(host: Pick<Host, "http">, target: Omit<ProbeTarget
   const headers: Record<string, string> = { "user-agent": "kube-probe/1.33", accept: "*/*", connection: "close" };
   for (const header of action.httpHeaders ?? []) headers[header.name.toLowerCase()] = header.value;
   const tls = scheme === "https" ? { tls: { insecure: true } } : {};
-  const response = await host.http.request({ method: "GET", url, headers, netns: target.netns, mark: probeMark, timeoutMs, ...tls });
+  const response = await host.http.request({ method: "GET", url, headers, netns: target.netns, ...markFor(action), timeoutMs, ...tls });
   await response.text();
   const ok = response.status >= 200 && response.status < 400;
   return { ok, message: ok ? "" : `HTTP probe failed with statuscode: ${response.status}` };
@@ -59,7 +67,7 @@ function askTcp(host: Pick<Host, "net">, target: ProbeTarget, action: TcpSocket,
   if (port === undefined) return Promise.resolve({ ok: false, message: `port ${JSON.stringify(action.port)} is not a port of the container` });
   return new Promise((resolve) => {
     const connection = host.net.connect(
-      { address: { ip: action.host ?? target.podIP, port }, netns: target.netns, mark: probeMark, timeoutMs },
+      { address: { ip: action.host ?? target.podIP, port }, netns: target.netns, ...markFor(action), timeoutMs },
       {
         onConnect() {
           connection.destroy();

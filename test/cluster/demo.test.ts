@@ -8,7 +8,7 @@ import { users, type User } from "./user.ts";
 const TIMEOUT_MS = 240_000;
 
 function run(user: User): Promise<{ readonly code: number; readonly output: string }> {
-  const [program = "", ...args] = [...user.prefix, process.execPath, join(user.checkout, "tools/demo.ts"), "--once"];
+  const [program, ...args] = [...user.prefix, process.execPath, join(user.checkout, "tools/demo.ts"), "--once"];
   const child = spawn(program, args, { env: user.env, cwd: user.checkout, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   const collect = (bytes: Buffer): void => {

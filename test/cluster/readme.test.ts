@@ -29,7 +29,7 @@ describe("the five minutes of the README", () => {
       const script = block.replaceAll("127.0.0.1:18080", `127.0.0.1:${port}`);
       // The command of the checkout is found by whatever Node the machine has; tests have theirs in front.
       const env = { ...user.env, PATH: `${join(user.checkout, "node_modules/.bin")}:${user.env["PATH"] ?? ""}` };
-      const [program = "", ...args] = [...user.prefix, "bash", "-euo", "pipefail", "-c", script];
+      const [program, ...args] = [...user.prefix, "bash", "-euo", "pipefail", "-c", script];
       const result = spawnSync(program, args, { cwd: user.checkout, env, encoding: "utf8", timeout: BLOCK_MS });
       assert.equal(result.status, 0, `${script}\n${result.stdout}${result.stderr}`);
       port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(result.stdout)?.[1] ?? port;

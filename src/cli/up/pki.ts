@@ -4,6 +4,7 @@
  * when missing, near their end, or when they no longer say what the cluster needs.
  */
 import { X509Certificate, type webcrypto } from "node:crypto";
+import type * as x509Library from "@peculiar/x509";
 import type { Files } from "#host/files.ts";
 import type { RuntimeConfig } from "#model/config.ts";
 import type { ProgramCertificate } from "#model/supervisor-link.ts";
@@ -109,7 +110,7 @@ function isUsable(pair: KeyPair, leaf: Leaf, ca: KeyPair, now: number): boolean 
 }
 
 /** Loaded only when something is made: 60 ms. It wants the metadata polyfill before it. */
-async function library(): Promise<typeof import("@peculiar/x509")> {
+async function library(): Promise<typeof x509Library> {
   await import("reflect-metadata");
   return import("@peculiar/x509");
 }

@@ -1,0 +1,120 @@
+/** One cluster of a test file, for tests of the mesh: manifests in, requests through the gateway, statuses out. */
+import { rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ApiAnswer, ClusterApi } from "#cli/cluster-api.ts";
+import type { Terminal } from "#cli/context.ts";
+import { openRunningCluster } from "#cli/running-cluster.ts";
+import { applyManifests, deleteManifests, loadManifests } from "#cli/up/manifests.ts";
+import { realHost } from "#host/real/real.ts";
+import type { KubeObject } from "#model/object.ts";
+import { users, type User } from "./user.ts";
+import { weft, type CommandResult } from "./weft.ts";
+
+const START_MS = 120_000;
+/** Of whatever a machine with other things to do may take to bring about. */
+const PATIENCE_MS = 60_000;
+
+export interface Condition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly observedGeneration?: number;
+}
+
+export interface MeshCluster {
+  readonly name: string;
+  /** "http://127.0.0.1:18080", as `weft up` printed it. */
+  readonly gateway: string;
+  readonly api: ClusterApi;
+  /** Files or folders; answers what the API warned of. */
+  apply(...files: readonly string[]): Promise<readonly string[]>;
+  /** Of the same files; what is gone already is no mistake. */
+  remove(...files: readonly string[]): Promise<void>;
+  put(path: string, object: object): Promise<ApiAnswer>;
+  get<T = KubeObject>(path: string): Promise<T>;
+  /** Runs `weft ARGS --name NAME`. */
+  weft(...args: readonly string[]): Promise<CommandResult>;
+  /** Runs a command in the network of a pod or node. */
+  enter(place: string, ...command: readonly string[]): Promise<CommandResult>;
+  stop(): Promise<void>;
+}
+
+export async function startMeshCluster(name: string, config: string): Promise<MeshCluster> {
+  const [first] = users;
+  if (first === undefined) throw new Error("there is a user");
+  const user = first.make();
+  const run = (...args: readonly string[]): Promise<CommandResult> => weft(user, args);
+  const started = await Promise.race([run("up", "--name", name, "--fresh", "--config", config, "--detach"), sleep(START_MS, undefined, { ref: false })]);
+  const stop = async (): Promise<void> => {
+    const kubeconfig = (await run("kubeconfig", "--name", name)).stdout.trim();
+    await run("down", "--name", name);
+    if (kubeconfig.startsWith("/")) await rm(dirname(kubeconfig), { recursive: true, force: true });
+    user.cleanUp();
+  };
+  if (started?.code !== 0) {
+    await stop();
+    throw new Error(`weft up: ${started === undefined ? `not up after ${START_MS} ms` : started.stdout + started.stderr}`);
+  }
+  const gateway = /http:\/\/127\.0\.0\.1:\d+/.exec(started.stdout)?.[0];
+  if (gateway === undefined) throw new Error(`weft up prints no gateway:\n${started.stdout}`);
+  const host = realHost();
+  const { api } = await openRunningCluster({ host, terminal: terminalOf(user) }, name);
+  const load = (files: readonly string[]): ReturnType<typeof loadManifests> => loadManifests(host.files, user.checkout, files);
+  return {
+    name,
+    gateway,
+    api,
+    apply: async (...files) => (await applyManifests(api, (await load(files)).objects)).warnings,
+    remove: async (...files) => deleteManifests(api, (await load(files)).objects),
+    put: (path, object) => api.request("PATCH", `${path}?fieldManager=test&force=true`, { body: object, contentType: "application/apply-patch+yaml" }),
+    get: (path) => api.get(path),
+    weft: (command, ...args) => run(...(command === undefined ? [] : [command, "--name", name]), ...args),
+    enter: (place, ...command) => run("enter", "--name", name, place, "--", ...command),
+    stop,
+  };
+}
+
+function terminalOf(user: User): Terminal {
+  return {
+    out: () => undefined,
+    err: () => undefined,
+    isTty: false,
+    color: false,
+    env: user.env,
+    cwd: user.checkout,
+    args: [],
+    pid: process.pid,
+    uid: process.getuid?.() ?? 0,
+    node: process.execPath,
+    sourceRoot: user.checkout,
+    onSignal: () => ({ release: () => undefined }),
+  };
+}
+
+/** Asks until the answer will do; then, or after a minute, answers the last one. */
+export async function eventually<T>(ask: () => Promise<T>, isEnough: (answer: T) => boolean): Promise<T> {
+  for (const end = Date.now() + PATIENCE_MS; ; await sleep(100)) {
+    const answer = await ask();
+    if (isEnough(answer) || Date.now() > end) return answer;
+  }
+}
+
+/** By their types; of the object as it stands once its status speaks of its present generation. */
+export async function conditionsOf(cluster: MeshCluster, path: string): Promise<ReadonlyMap<string, Condition>> {
+  const seen = await eventually(
+    () => cluster.get<KubeObject & { readonly status?: Status }>(path),
+    ({ metadata, status }) => conditionsIn(status).some(({ observedGeneration }) => observedGeneration === metadata.generation),
+  );
+  return new Map(conditionsIn(seen.status).map((condition) => [condition.type, condition]));
+}
+
+interface Status {
+  readonly conditions?: readonly Condition[];
+  readonly parents?: readonly { readonly conditions: readonly Condition[] }[];
+}
+
+function conditionsIn(status: Status | undefined): readonly Condition[] {
+  return [...(status?.conditions ?? []), ...(status?.parents ?? []).flatMap(({ conditions }) => conditions)];
+}
