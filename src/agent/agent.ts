@@ -12,23 +12,25 @@ import { placeOf } from "#compile/routes/routes.ts";
 import { connectApi } from "#client/client.ts";
 import { startDns } from "#dns/dns.ts";
 import type { Host } from "#host/host.ts";
+import type { NetlinkSession } from "#host/netlink.ts";
 import type { RuntimeConfig } from "#model/config.ts";
-import type { Pod } from "#model/core.ts";
+import type { Node } from "#model/core.ts";
 import type { NodePlan } from "#model/plan/node-plan.ts";
 import { Health } from "#run/health.ts";
 import type { Log } from "#run/log.ts";
-import { Metrics } from "#run/metrics.ts";
 import { Parts, type Running } from "#run/program.ts";
 import { startAds } from "./ads/ads.ts";
 import { PlanApplier } from "./apply-plan.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { CniRequests, localPod } from "./cni-requests.ts";
 import { serveCni } from "./cni-socket.ts";
-import { lostEndpoints } from "./endpoint-changes.ts";
+import { AgentMetrics } from "./counters.ts";
+import { Connections } from "./endpoint-changes.ts";
 import { FlowLog } from "./flow-log.ts";
 import { servePages } from "./pages.ts";
 import { PlanLoop } from "./plan-loop.ts";
-import { PodRecords } from "./pod-records.ts";
+import { PodProxies } from "./pod-proxies.ts";
+import { PodRecords, type PodRecord } from "./pod-records.ts";
 import { Reporter } from "./report.ts";
 import { ZoneCopy } from "./zone-copy.ts";
 
@@ -49,38 +51,20 @@ export async function start(host: Host, { runtime, node }: AgentConfig, log: Log
   await host.files.makeDirectory(folder);
   const tls = await readCertificate(host, `${runtime.runDir}/pki/${node}`);
   const health = new Health();
-  const metrics = new Metrics();
+  const metrics = new AgentMetrics(host);
   health.set("api", "waiting for the first lists");
   health.set("plan", "not applied yet");
 
   const netlink = host.netlink.open();
   parts.closing("netlink", () => netlink.close());
-  // Before anything is known of the cluster: an agent that starts again must answer names at once.
-  await netlink.addAddress("lo", `${settings.dnsAddress}/32`);
-  const zone = await ZoneCopy.load(host, `${folder}/zone.json`, settings.clusterDomain);
-  const dns = await startDns(host, {
-    address: { ip: settings.dnsAddress, port: DNS_PORT },
-    upstream: { ip: runtime.controlAddress, port: DNS_PORT },
-    zone: () => zone.current,
-  });
-  parts.closing("dns", () => dns.close());
+  const zone = await answerNames({ host, netlink, parts, settings, runtime, path: `${folder}/zone.json` });
 
   const records = new PodRecords(host, `${folder}/pods.json`);
   const compiler = new NodeCompiler({ node, settings });
   const wired = await records.load();
   for (const record of wired) compiler.wire(localPod(record));
-
-  const ads = startAds(host, { control: streamAddress(runtime.xdsAddress), tls, log });
-  parts.add("ads", ads);
-  const serveProxy = async (pod: Pod): Promise<void> => {
-    const uid = pod.metadata.uid ?? "";
-    if (!hasProxy(pod)) return;
-    await host.files.makeDirectory(`${folder}/pods/${uid}`);
-    await ads.add(
-      { namespace: pod.metadata.namespace ?? "", name: pod.metadata.name, uid, serviceAccount: pod.spec.serviceAccountName ?? "default" },
-      `${folder}/pods/${uid}/xds.sock`,
-    );
-  };
+  const ads = parts.add("ads", startAds(host, { control: streamAddress(runtime.xdsAddress), tls, log }));
+  const proxies = new PodProxies({ host, ads, folder });
 
   const applier = new PlanApplier(host, log);
   parts.closing("applier", () => applier.close());
@@ -97,76 +81,121 @@ export async function start(host: Host, { runtime, node }: AgentConfig, log: Log
   });
   parts.closing("api", () => state.stop());
   const reporter = new Reporter({ host, api, log, node, findNode: () => state.world.Node?.get(node) });
-  const counts = counters(metrics);
+  const connections = new Connections(netlink, log);
   const loop: PlanLoop = new PlanLoop({
     clock: host.clock,
     log,
     compile: () => compiler.plan(),
     apply: (plan) => applier.apply(plan),
     applied: (plan) => {
-      void forgetConnections(plan);
+      void connections.applied(plan);
       zone.set(plan.zone);
       reporter.applied(plan);
       health.set("plan", undefined);
-      counts.applied.add();
-      counts.pods.set(plan.pods.length);
+      metrics.applied.add();
+      metrics.pods.set(plan.pods.length);
     },
   });
   parts.closing("plan", () => loop.stop());
 
-  let balanced: NodePlan["balanced"] = [];
-  const forgetConnections = async (plan: NodePlan): Promise<void> => {
-    const lost = lostEndpoints(balanced, plan.balanced);
-    balanced = plan.balanced;
-    for (const match of lost) {
-      await netlink
-        .deleteConntrack(match)
-        .catch((error: unknown) => log.warn("could not forget connections of an endpoint that went", { object: match.replySource?.ip ?? "", error }));
-    }
-  };
-
-  const flows = new FlowLog({ node, now: () => host.clock.now(), plan: () => loop.plan, podAt: (ip) => localName(loop.plan, ip) ?? state.podAt(ip) });
-  const drops = netlink.nflog(DROP_LOG_GROUP, (packet) => {
-    flows.received(packet);
-    counts.dropped.add();
-  });
-  parts.closing("flows", () => drops.close());
-  const pages = await servePages(host, { address: { ip: own.address, port: PAGES_PORT }, tls, flows, health, metrics: () => metricsText(host, metrics) });
+  const flows = rememberDrops({ host, netlink, parts, metrics, node, plan: () => loop.plan, podAt: (ip) => state.podAt(ip) });
+  const pages = await servePages(host, { address: { ip: own.address, port: PAGES_PORT }, tls, flows, health, metrics: () => metrics.text() });
   parts.closing("pages", () => pages.close());
 
+  void answerRuntime({ host, log, parts, node, folder, settings, state, records, wired, compiler, loop, applier, proxies }).catch((error: unknown) =>
+    log.error("the node's network could not be started; the agent must be started again", { object: `Node ${node}`, error }),
+  );
+  return parts;
+}
+
+interface RuntimeAnswers {
+  readonly host: Host;
+  readonly log: Log;
+  readonly parts: Parts;
+  readonly node: string;
+  readonly folder: string;
+  readonly settings: NodeSettings;
+  readonly state: ClusterState;
+  readonly records: PodRecords;
+  /** Pods of a former agent. */
+  readonly wired: readonly PodRecord[];
+  readonly compiler: NodeCompiler;
+  readonly loop: PlanLoop;
+  readonly applier: PlanApplier;
+  readonly proxies: PodProxies;
+}
+
+/** The socket is what tells the runtime that pods can have a network: not before the first plan is in force. */
+async function answerRuntime(options: RuntimeAnswers): Promise<void> {
+  const { host, log, parts, node, folder, settings, state, records, wired, compiler, loop, applier, proxies } = options;
   const requests = new CniRequests({
     host,
     records,
-    podCIDR: () => {
-      const object = state.world.Node?.get(node);
-      return object === undefined ? undefined : placeOf(object)?.podCIDR;
-    },
+    podCIDR: () => rangeOf(state.world.Node?.get(node)),
     findPod: (key) => state.findPod(key),
     wire: (pod) => compiler.wire(pod),
     unwire: (uid) => compiler.unwire(uid),
     applied: () => loop.applied(),
     failureOf: (uid) => applier.failures.get(uid),
-    serveProxy,
-    forgetProxy: (uid) => ads.remove(uid),
+    serveProxy: (pod) => proxies.serve(pod),
+    forgetProxy: (uid) => proxies.forget(uid),
     dnsAddress: settings.dnsAddress,
     clusterDomain: settings.clusterDomain,
   });
+  await state.ready;
+  await loop.applied();
+  for (const { namespace, name, uid } of wired) {
+    const pod = state.findPod(`${namespace}/${name}`);
+    if (pod?.metadata.uid === uid) await proxies.serve(pod);
+  }
+  parts.add("cni", await serveCni(host, `${folder}/cni.sock`, (request) => requests.handle(request)));
+  log.info("the node's network is up", { object: `Node ${node}`, pods: wired.length });
+}
 
-  // The socket is what tells the runtime that pods can have a network: not before the first plan is in force.
-  const begin = async (): Promise<void> => {
-    await state.ready;
-    await loop.applied();
-    for (const { namespace, name, uid } of wired) {
-      const pod = state.findPod(`${namespace}/${name}`);
-      if (pod?.metadata.uid === uid) await serveProxy(pod);
-    }
-    parts.add("cni", await serveCni(host, `${folder}/cni.sock`, (request) => requests.handle(request)));
-    log.info("the node's network is up", { object: `Node ${node}`, pods: wired.length });
-  };
-  void begin().catch((error: unknown) =>
-    log.error("the node's network could not be started; the agent must be started again", { object: `Node ${node}`, error }),
-  );
-  return parts;
+interface NamesOptions {
+  readonly host: Host;
+  readonly netlink: NetlinkSession;
+  readonly parts: Parts;
+  readonly settings: NodeSettings;
+  readonly runtime: RuntimeConfig;
+  readonly path: string;
+}
+
+/** Before anything is known of the cluster: an agent that starts again must answer names at once. */
+async function answerNames({ host, netlink, parts, settings, runtime, path }: NamesOptions): Promise<ZoneCopy> {
+  await netlink.addAddress("lo", `${settings.dnsAddress}/32`);
+  const zone = await ZoneCopy.load(host, path, settings.clusterDomain);
+  const dns = await startDns(host, {
+    address: { ip: settings.dnsAddress, port: DNS_PORT },
+    upstream: { ip: runtime.controlAddress, port: DNS_PORT },
+    zone: () => zone.current,
+  });
+  parts.closing("dns", () => dns.close());
+  return zone;
+}
+
+interface DropsOptions {
+  readonly host: Host;
+  readonly netlink: NetlinkSession;
+  readonly parts: Parts;
+  readonly metrics: AgentMetrics;
+  readonly node: string;
+  readonly plan: () => NodePlan | undefined;
+  readonly podAt: (ip: string) => string | undefined;
+}
+
+function rememberDrops({ host, netlink, parts, metrics, node, plan, podAt }: DropsOptions): FlowLog {
+  const flows = new FlowLog({ node, now: () => host.clock.now(), plan, podAt: (ip) => localName(plan(), ip) ?? podAt(ip) });
+  const drops = netlink.nflog(DROP_LOG_GROUP, (packet) => {
+    flows.received(packet);
+    metrics.dropped.add();
+  });
+  parts.closing("flows", () => drops.close());
+  return flows;
+}
+
+function rangeOf(node: Node | undefined): string | undefined {
+  return node === undefined ? undefined : placeOf(node)?.podCIDR;
 }
 
 function settingsOf(runtime: RuntimeConfig): NodeSettings {
@@ -191,30 +220,8 @@ function streamAddress(text: string): { readonly ip: string; readonly port: numb
   return { ip: text.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(text.slice(colon + 1)) };
 }
 
-/** Sidecars and gateways alike: injection gives them a container of this name. */
-function hasProxy(pod: Pod): boolean {
-  return [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].some(({ name }) => name === "istio-proxy");
-}
-
 /** Before its status tells its address. */
 function localName(plan: NodePlan | undefined, ip: string): string | undefined {
   const pod = plan?.pods.find((each) => each.ip === ip);
   return pod === undefined ? undefined : `${pod.namespace}/${pod.name}`;
-}
-
-/** Under Prometheus' usual name. The second number of statm is resident pages. */
-async function metricsText(host: Pick<Host, "files">, metrics: Metrics): Promise<string> {
-  const pages = Number((await host.files.readText("/proc/self/statm")).split(" ")[1]);
-  const help = "# HELP process_resident_memory_bytes Resident memory size in bytes.\n# TYPE process_resident_memory_bytes gauge\n";
-  return `${help}process_resident_memory_bytes ${pages * PAGE_BYTES}\n${metrics.text()}`;
-}
-
-const PAGE_BYTES = 4096;
-
-function counters(metrics: Metrics) {
-  return {
-    dropped: metrics.counter({ name: "weft_agent_dropped_packets_total", help: "Packets of pods that the node dropped and logged." }).with(),
-    applied: metrics.counter({ name: "weft_agent_plans_applied_total", help: "Plans of the node that were brought into force." }).with(),
-    pods: metrics.gauge({ name: "weft_agent_pods_count", help: "Pods that the node's plan wires." }).with(),
-  };
 }

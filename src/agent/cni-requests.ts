@@ -97,7 +97,7 @@ export class CniRequests {
     const failure = failureOf(record.uid);
     const wiring = plan.pods.find(({ uid }) => uid === record.uid);
     if (failure !== undefined || wiring === undefined) {
-      throw new CniError(CNI_ERRORS.agent, `Pod ${record.namespace}/${record.name}: could not be wired`, failure instanceof Error ? failure.message : "");
+      throw new CniError(CNI_ERRORS.agent, `Pod ${record.namespace}/${record.name}: could not be wired`, words(failure));
     }
     await serveProxy(pod);
     return {
@@ -150,9 +150,13 @@ export class CniRequests {
     if (record === undefined) throw new CniError(CNI_ERRORS.unknownContainer, `container ${request.containerId} was never added on this node`);
     await this.#options.applied();
     const failure = this.#options.failureOf(record.uid);
-    if (failure !== undefined) throw new CniError(CNI_ERRORS.agent, `Pod ${record.namespace}/${record.name} is not wired`, String(failure));
+    if (failure !== undefined) throw new CniError(CNI_ERRORS.agent, `Pod ${record.namespace}/${record.name} is not wired`, words(failure));
     return undefined;
   }
+}
+
+function words(failure: unknown): string {
+  return failure instanceof Error ? failure.message : "";
 }
 
 export function localPod({ uid, namespace, name, ip, netns }: PodRecord): LocalPod {

@@ -45,7 +45,7 @@ export function podStatus(view: PodView): PodStatus {
     startTime: view.startTime,
     containerStatuses: apps.map((container) => containerStatus(container, view.terminating)),
     qosClass: qosClass(pod),
-    ...(view.failed ?? {}),
+    ...view.failed,
   };
   return {
     ...status,

@@ -19,8 +19,8 @@ for (const { name, make } of users) {
         "--mount-proc",
         "--kill-child",
       ];
-      const [program = "", ...args] = [...user.prefix, ...unshare, process.execPath, "--test-reporter=spec", join(user.checkout, "test/netns/two-nodes.ts")];
-      const result = spawnSync(program, args, { cwd: user.checkout, env: user.env, encoding: "utf8", timeout: 110_000 });
+      const [program, ...args] = [...user.prefix, ...unshare, process.execPath, "--test-reporter=spec", join(user.checkout, "test/netns/two-nodes.ts")];
+      const result = spawnSync(program ?? "", args, { cwd: user.checkout, env: user.env, encoding: "utf8", timeout: 110_000 });
       context.diagnostic(
         result.stdout
           .split("\n")
