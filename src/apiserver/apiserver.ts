@@ -11,6 +11,7 @@ import type { Host } from "#host/host.ts";
 import type { HttpServeOptions } from "#host/http.ts";
 import type { StreamAddress } from "#host/net.ts";
 import { KINDS, type KindId } from "#model/kinds.ts";
+import type { WorldReader } from "#model/world.ts";
 import { podServiceAccount, type Admission } from "./admission.ts";
 import { serviceAllocator } from "./allocate.ts";
 import { GarbageCollector } from "./garbage-collector.ts";
@@ -19,6 +20,7 @@ import { Lists } from "./listing.ts";
 import { NodeProxy, type NodeTls } from "./node-proxy.ts";
 import { Registry, type Call } from "./registry.ts";
 import { Store } from "./store.ts";
+import { storedWorld } from "./stored-world.ts";
 import { Watches } from "./watch.ts";
 
 export type { Admission } from "./admission.ts";
@@ -45,6 +47,8 @@ export interface ApiServerOptions {
 
 export interface ApiServer {
   readonly address: StreamAddress;
+  /** What is stored now; followers of watches see it a moment later. */
+  readonly world: WorldReader;
   stop(): Promise<void>;
 }
 
@@ -78,6 +82,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const servers = await Promise.all([options.address, ...(options.moreAddresses ?? [])].map(serve));
   return {
     address: servers[0]?.address ?? options.address,
+    world: storedWorld(store),
     async stop() {
       collector.stop();
       watches.stop();

@@ -24,10 +24,11 @@ const inject: Admission = (object, { kind, operation, namespaceObject }) =>
 
 /** What the mesh cannot do with an object is said to whoever applies it, and later on its status. */
 const warn: Admission = (object, { warn: say, kind }) => {
-  if (world !== undefined && kind !== "Pod") for (const text of warnings(object, world)) say(text);
+  if (stored !== undefined && kind !== "Pod") for (const text of warnings(object, stored)) say(text);
   return object;
 };
-let world: WorldReader | undefined;
+/** As stored, not as followed: one `kubectl apply` brings a Gateway and, at once, the routes that name it. */
+let stored: WorldReader | undefined;
 
 function certificatesOf(config: RuntimeConfig, program: string): { certificate: string; privateKey: string; ca: string } {
   const read = (name: string): string => readFileSync(`${config.runDir}/pki/${program}/${name}`, "utf8");
@@ -57,6 +58,7 @@ async function start(config: RuntimeConfig): Promise<Running> {
     onBug: (error, what) => log.error("a request failed for a reason of ours", { object: what, error }),
   });
   parts.add("API server", server);
+  stored = server.world;
   log.info("the API answers", { address: config.apiUrl });
   const mesh = (name: string): string => readFileSync(`${config.stateDir}/pki/mesh-ca.${name}`, "utf8");
   const control = startControl(host, {
@@ -70,7 +72,6 @@ async function start(config: RuntimeConfig): Promise<Running> {
   });
   parts.add("control", control);
   await control.ready;
-  world = control.world;
   return parts;
 }
 

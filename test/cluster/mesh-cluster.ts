@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ApiAnswer, ClusterApi } from "#cli/cluster-api.ts";
-import type { Terminal } from "#cli/context.ts";
+import type { CliContext, Terminal } from "#cli/context.ts";
 import { openRunningCluster } from "#cli/running-cluster.ts";
 import { applyManifests, deleteManifests, loadManifests } from "#cli/up/manifests.ts";
 import { realHost } from "#host/real/real.ts";
@@ -28,6 +28,10 @@ export interface MeshCluster {
   /** "http://127.0.0.1:18080", as `weft up` printed it. */
   readonly gateway: string;
   readonly api: ClusterApi;
+  /** For commands that a test calls without a process. */
+  readonly context: CliContext;
+  /** As whom processes of this cluster are started. */
+  readonly user: User;
   /** Files or folders; answers what the API warned of. */
   apply(...files: readonly string[]): Promise<readonly string[]>;
   /** Of the same files; what is gone already is no mistake. */
@@ -60,12 +64,15 @@ export async function startMeshCluster(name: string, config: string): Promise<Me
   const gateway = /http:\/\/127\.0\.0\.1:\d+/.exec(started.stdout)?.[0];
   if (gateway === undefined) throw new Error(`weft up prints no gateway:\n${started.stdout}`);
   const host = realHost();
-  const { api } = await openRunningCluster({ host, terminal: terminalOf(user) }, name);
+  const context = { host, terminal: terminalOf(user) };
+  const { api } = await openRunningCluster(context, name);
   const load = (files: readonly string[]): ReturnType<typeof loadManifests> => loadManifests(host.files, user.checkout, files);
   return {
     name,
     gateway,
     api,
+    context,
+    user,
     apply: async (...files) => (await applyManifests(api, (await load(files)).objects)).warnings,
     remove: async (...files) => deleteManifests(api, (await load(files)).objects),
     put: (path, object) => api.request("PATCH", `${path}?fieldManager=test&force=true`, { body: object, contentType: "application/apply-patch+yaml" }),

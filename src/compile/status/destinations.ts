@@ -1,10 +1,12 @@
-/** Whether what a resource names is there: hosts, ports, subsets. */
-import { destinationRuleFor, subsetsOf } from "#compile/mesh/destination-rule.ts";
+/** Whether what a resource names is there: hosts, ports, subsets, pods. */
+import { destinationRuleFor, subsetsOf, type Subset } from "#compile/mesh/destination-rule.ts";
+import { podsOf, slicesByService } from "#compile/mesh/endpoints.ts";
 import { resolveHost } from "#compile/mesh/hosts.ts";
-import { findPort, findService } from "#compile/mesh/service.ts";
+import { findPort, findService, type MeshService } from "#compile/mesh/service.ts";
 import type { Destination } from "#model/istio.ts";
+import { matchesLabels } from "#model/selectors.ts";
 import type { WorldReader } from "#model/world.ts";
-import { reference, type Finding } from "./finding.ts";
+import { noPods, reference, type Finding } from "./finding.ts";
 
 export function hostFindings(written: string, field: string, namespace: string, world: WorldReader): readonly Finding[] {
   const host = resolveHost(written, namespace);
@@ -32,10 +34,32 @@ export function destinationFindings(
       reference(`${field}.port.number`, "PortNotFound", `${port.number} is not a port of ${host} (${has} ${service.ports.length === 1 ? "is" : "are"})`),
     );
   }
-  const subsets = subsetsOf(destinationRuleFor(host, world.all("DestinationRule"))).map(({ name }) => name);
-  if (subset !== "" && !subsets.includes(subset)) {
-    const known = subsets.length === 0 ? "no DestinationRule for it has subsets" : `${subsets.join(", ")} ${subsets.length === 1 ? "is" : "are"}`;
-    findings.push(reference(`${field}.subset`, "SubsetNotFound", `${JSON.stringify(subset)} is not a subset of any DestinationRule for ${host} (${known})`));
-  }
+  if (subset !== "") findings.push(...subsetFindings(service, subset, `${field}.subset`, world));
   return findings;
+}
+
+function subsetFindings(service: MeshService, name: string, field: string, world: WorldReader): readonly Finding[] {
+  const { host } = service;
+  const subsets = subsetsOf(destinationRuleFor(host, world.all("DestinationRule")));
+  const subset = subsets.find((each) => each.name === name);
+  if (subset === undefined) {
+    const names = subsets.map((each) => each.name);
+    const known = names.length === 0 ? "no DestinationRule for it has subsets" : `${names.join(", ")} ${names.length === 1 ? "is" : "are"}`;
+    return [reference(field, "SubsetNotFound", `${JSON.stringify(name)} is not a subset of any DestinationRule for ${host} (${known})`)];
+  }
+  return hasPods(service, subset, world)
+    ? []
+    : [noPods(field, `${JSON.stringify(name)} has no pod (${formatLabels(subset)}), so requests to it are answered with 503`)];
+}
+
+/** Ready or not: what is being replaced is not missing. */
+export function hasPods(service: MeshService, { labels }: Subset, world: WorldReader): boolean {
+  const slices = slicesByService(world.inNamespace("EndpointSlice", service.namespace)).get(`${service.namespace}/${service.name}`) ?? [];
+  return podsOf(slices).some((key) => matchesLabels(labels, world.get("Pod", key)?.metadata.labels));
+}
+
+export function formatLabels({ labels }: Pick<Subset, "labels">): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
 }

@@ -3,7 +3,8 @@
 export interface Finding {
   /** `spec.http[0].route[0].destination.subset`. */
   readonly field: string;
-  readonly about: "conflict" | "reference" | "unsupported" | "invalid";
+  /** "workload": pods that may well come later, so nothing to warn of while things are being applied. */
+  readonly about: "conflict" | "reference" | "workload" | "unsupported" | "invalid";
   /** The reason of a condition. */
   readonly reason: string;
   readonly message: string;
@@ -17,6 +18,10 @@ export function reference(field: string, reason: string, message: string): Findi
   return { field, about: "reference", reason, message };
 }
 
+export function noPods(field: string, message: string): Finding {
+  return { field, about: "workload", reason: "NoMatchingPods", message };
+}
+
 export function conflict(field: string, message: string): Finding {
   return { field, about: "conflict", reason: "Conflicted", message };
 }
@@ -26,5 +31,5 @@ export function invalid(field: string, message: string): Finding {
 }
 
 export function formatFinding({ field, message }: Finding): string {
-  return /^(is|has|cannot|selects|gives) /.test(message) ? `${field} ${message}` : `${field}: ${message}`;
+  return /^(is|has|cannot|selects?|gives) /.test(message) ? `${field} ${message}` : `${field}: ${message}`;
 }

@@ -1,7 +1,7 @@
 /** Findings about Istio's kinds. */
 import { actionOf } from "#compile/mesh/authorization.ts";
 import { ruleParts } from "#compile/mesh/authorization-parts.ts";
-import { ruleHost } from "#compile/mesh/destination-rule.ts";
+import { ruleHost, subsetsOf } from "#compile/mesh/destination-rule.ts";
 import { resolveHost } from "#compile/mesh/hosts.ts";
 import { claimOf, meshClaims, winnerOf } from "#compile/mesh/mesh-hosts.ts";
 import { levelOf } from "#compile/mesh/peer-authentication.ts";
@@ -16,8 +16,9 @@ import type { AuthorizationPolicy, DestinationRule, HttpMatch, IstioGateway, Pee
 import { objectKey, type KubeObject } from "#model/object.ts";
 import { matchesLabels } from "#model/selectors.ts";
 import type { WorldReader } from "#model/world.ts";
-import { destinationFindings, hostFindings } from "./destinations.ts";
-import { conflict, invalid, reference, unsupported, type Finding } from "./finding.ts";
+import { findService } from "#compile/mesh/service.ts";
+import { destinationFindings, formatLabels, hasPods, hostFindings } from "./destinations.ts";
+import { conflict, invalid, noPods, reference, unsupported, type Finding } from "./finding.ts";
 
 function namespaceOf({ metadata }: KubeObject): string {
   return metadata.namespace ?? "";
@@ -97,7 +98,18 @@ export function destinationRuleFindings(rule: DestinationRule, world: WorldReade
         ? []
         : [invalid(`spec.subsets[${i}].name`, `${JSON.stringify(name)} is taken by spec.subsets[${names.indexOf(name)}]; this subset has no effect`)],
     ),
+    ...emptySubsets(rule, world),
   ];
+}
+
+function emptySubsets(rule: DestinationRule, world: WorldReader): readonly Finding[] {
+  const service = findService(world, ruleHost(rule));
+  if (service === undefined) return [];
+  return subsetsOf(rule)
+    .filter((subset) => !hasPods(service, subset, world))
+    .map((subset) =>
+      noPods(`${subset.by.field}.labels`, `select no pod of ${service.host} (${formatLabels(subset)}), so requests to it are answered with 503`),
+    );
 }
 
 export function istioGatewayFindings(gateway: IstioGateway, world: WorldReader): readonly Finding[] {

@@ -13,7 +13,7 @@ export function istioStatus(object: KubeObject, findings: readonly Finding[]): I
   return {
     conditions: [
       condition("Accepted", findings, ["conflict", "invalid"]),
-      condition("ResolvedRefs", findings, ["reference"]),
+      condition("ResolvedRefs", findings, ["reference", "workload"]),
       condition("FullySupported", findings, ["unsupported"]),
     ],
     ...(generation === undefined ? {} : { observedGeneration: String(generation) }),

@@ -84,7 +84,10 @@ export function statusOf(kind: KindId, object: KubeObject, world: WorldReader): 
 /** What the API server tells whoever applies this object: kubectl prints each as a line. */
 export function warnings(object: KubeObject, world: WorldReader): readonly string[] {
   const kind = findKind(object.apiVersion, object.kind)?.id;
-  return kind === undefined ? [] : findingsOf(kind, object, withObject(world, kind, object)).map(formatFinding);
+  if (kind === undefined) return [];
+  return findingsOf(kind, object, withObject(world, kind, object))
+    .filter(({ about }) => about !== "workload")
+    .map(formatFinding);
 }
 
 /** The World as it will be once the object is stored. */
