@@ -54,7 +54,7 @@ export async function startMeshCluster(name: string, config: string): Promise<Me
   const stop = async (): Promise<void> => {
     const kubeconfig = (await run("kubeconfig", "--name", name)).stdout.trim();
     await run("down", "--name", name);
-    if (kubeconfig.startsWith("/")) await rm(dirname(kubeconfig), { recursive: true, force: true });
+    if (kubeconfig.startsWith("/")) for (const path of [dirname(kubeconfig), `${dirname(kubeconfig)}.up.log`]) await rm(path, { recursive: true, force: true });
     user.cleanUp();
   };
   if (started?.code !== 0) {
