@@ -1,26 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { realHttp } from "#host/real/http.ts";
 import type { Pod } from "#model/core.ts";
 import type { KubeObject } from "#model/object.ts";
 import { required } from "#model/problem.ts";
 import type { Admission } from "./admission.ts";
-import { startTestServer, type TestServer } from "./test-server.ts";
-
-const http = realHttp();
-
-interface Identity {
-  readonly certificate?: string;
-  readonly privateKey?: string;
-}
-
-interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  // What the API answers is JSON of many shapes; tests look into it as they need.
-  readonly body: Json;
-}
-type Json = { readonly [key: string]: Json } & readonly Json[] & string & number & boolean;
+import { startTestServer, type Answer, type Caller, type Identity, type TestServer } from "./test-server.ts";
 
 const tagged: Admission = (object, { kind, operation, warn }) => {
   if (kind !== "ConfigMap" || operation !== "CREATE") return object;
@@ -40,29 +24,7 @@ describe("apiserver", () => {
   let server: TestServer;
   let nodeIdentity: Identity;
 
-  async function call(
-    method: string,
-    path: string,
-    body?: unknown,
-    options: { readonly as?: Identity; readonly type?: string; readonly accept?: string } = {},
-  ): Promise<Answer> {
-    const { ca, ...admin } = server.admin;
-    const response = await http.request({
-      method,
-      url: server.url + path,
-      tls: { ca, ...(options.as ?? admin) },
-      headers: { "content-type": options.type ?? "application/json", accept: options.accept ?? "application/json" },
-      ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    let parsed: unknown = text;
-    try {
-      parsed = JSON.parse(text);
-    } catch {
-      // Logs are plain text.
-    }
-    return { status: response.status, headers: response.headers, body: parsed as Json };
-  }
+  const call: Caller = (...request) => server.call(...request);
 
   const pods = "/api/v1/namespaces/default/pods";
   const maps = "/api/v1/namespaces/default/configmaps";

@@ -3,7 +3,7 @@ import type { Clock } from "#host/clock.ts";
 import type { HttpExchange, HttpUpgrade } from "#host/http.ts";
 import type { KubeObject } from "#model/object.ts";
 import { authenticate, forbiddenFor, isAllowed, nodeMayCreate, nodeOf, type User } from "./authorization.ts";
-import { readBody } from "./body.ts";
+import { readBody, type Body } from "./body.ts";
 import { deleteObject, deleteOptions } from "./deletion.ts";
 import { discover } from "./discovery.ts";
 import type { Lists } from "./listing.ts";
@@ -51,7 +51,7 @@ export class Handler {
   async onRequest(exchange: HttpExchange): Promise<void> {
     const warnings: string[] = [];
     try {
-      const url = new URL(exchange.url, "https://server");
+      const url = urlOf(exchange.url);
       const request: Request = { exchange, path: url.pathname, query: url.searchParams, user: authenticate(exchange.peer), warnings };
       if (!this.#answerFixed(request)) await this.#answerResource(request);
     } catch (error) {
@@ -62,7 +62,7 @@ export class Handler {
 
   onUpgrade(upgrade: HttpUpgrade): void {
     try {
-      const url = new URL(upgrade.url, "https://server");
+      const url = urlOf(upgrade.url);
       const route = routeOf("GET", url.pathname, url.searchParams);
       if (route === undefined || "review" in route) throw new ApiError("NotFound", "the server could not find the requested resource");
       this.#authorize(authenticate(upgrade.peer), { ...route, verb: "create" }, url.searchParams);
@@ -162,8 +162,8 @@ export class Handler {
 
   async #write(request: Request, route: ResourceRequest): Promise<void> {
     const { exchange } = request;
-    const call = this.#call(request);
     const body = await readBody(exchange);
+    const call = { ...this.#call(request), duplicates: body.duplicates };
     const { registry } = this.#parts;
     const { info, subresource, verb } = route;
     const name = route.name ?? "";
@@ -226,15 +226,24 @@ export class Handler {
     if (validation !== "Ignore" && validation !== "Warn" && validation !== "Strict") {
       throw badRequest(`fieldValidation: Unsupported value: ${JSON.stringify(validation)}: supported values: "Ignore", "Warn", "Strict"`);
     }
+    const dryRun = query.getAll("dryRun");
+    const unknown = dryRun.find((each) => each !== "All");
+    if (unknown !== undefined) throw badRequest(`dryRun: Unsupported value: ${JSON.stringify(unknown)}: supported values: "All"`);
     const agent = (exchange.headers["user-agent"] ?? "").split("/")[0] ?? "";
     return {
       user,
       fieldManager: query.get("fieldManager") ?? (agent === "" ? "unknown" : agent.slice(0, 128)),
       fieldValidation: validation,
-      dryRun: query.getAll("dryRun").includes("All"),
+      dryRun: dryRun.length > 0,
       warn: (text) => void warnings.push(text),
     };
   }
+}
+
+function urlOf(target: string): URL {
+  const url = URL.parse(target, "https://server");
+  if (url === null) throw badRequest(`${JSON.stringify(target)} is no path of this server`);
+  return url;
 }
 
 function noPortForward(): ApiError {
@@ -249,7 +258,7 @@ function subresourceOf({ info, subresource, verb }: ResourceRequest): "status" |
 }
 
 /** A Scale has no lists: a strategic merge patch of it is a merge patch. */
-function asMerge(body: { readonly mediaType: string; readonly value: unknown }) {
+function asMerge(body: Body): Body {
   return body.mediaType === "application/strategic-merge-patch+json" ? { ...body, mediaType: "application/merge-patch+json" } : body;
 }
 

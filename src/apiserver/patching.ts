@@ -5,7 +5,7 @@ import { keyOf } from "#model/object.ts";
 import { applyConfiguration, type ApplyConflict } from "./apply/apply.ts";
 import { account, type Writer } from "./apply/managed-fields.ts";
 import { fieldsOf, ownable } from "./apply/field-set.ts";
-import type { Body } from "./body.ts";
+import { notTooDeep, type Body } from "./body.ts";
 import { applyJsonPatch, PatchError } from "./patch/json-patch.ts";
 import { applyMergePatch } from "./patch/merge-patch.ts";
 import { applyStrategicMergePatch } from "./patch/strategic-merge-patch.ts";
@@ -26,7 +26,7 @@ export function patched(place: Place, document: unknown, { mediaType, value }: B
   try {
     switch (mediaType) {
       case "application/json-patch+json":
-        return applyJsonPatch(document, value);
+        return notTooDeep(applyJsonPatch(document, value));
       case "application/merge-patch+json":
         if (!isRecord(value)) throw badRequest("a merge patch must be an object");
         return applyMergePatch(document, value);
@@ -35,6 +35,7 @@ export function patched(place: Place, document: unknown, { mediaType, value }: B
         break;
     }
   } catch (error) {
+    if (error instanceof RangeError) throw badRequest("error decoding patch: what it makes is nested too deeply");
     if (!(error instanceof PatchError)) throw error;
     throw error.malformed
       ? badRequest(`error decoding patch: ${error.message}`)

@@ -25,6 +25,8 @@ export interface Call {
   readonly fieldManager: string;
   readonly fieldValidation: "Ignore" | "Warn" | "Strict";
   readonly dryRun: boolean;
+  /** Fields that the body says twice. */
+  readonly duplicates?: readonly string[];
   warn(text: string): void;
 }
 
@@ -116,7 +118,7 @@ export class Registry {
   }
 
   /** Decodes a body sent to this place; unknown fields warn or fail as the caller wants. The result is in the stored version. */
-  decode(place: Place, raw: unknown, call: Pick<Call, "fieldValidation" | "warn">): KubeObject {
+  decode(place: Place, raw: unknown, call: Pick<Call, "fieldValidation" | "duplicates" | "warn">): KubeObject {
     const { info, version } = place;
     if (!isRecord(raw)) throw badRequest(`the body must be an object of kind ${info.kind}`);
     const apiVersion = info.group === "" ? version : `${info.group}/${version}`;
@@ -130,7 +132,10 @@ export class Registry {
     const what = `${info.kind} in version ${JSON.stringify(version)} cannot be handled as a ${info.kind}`;
     if (decodingError !== undefined) throw badRequest(`${what}: ${decodingError}`);
     this.#refuse(info, object, problems);
-    const texts = unknown.map((field) => `unknown field ${JSON.stringify(field)}`);
+    const texts = [
+      ...(call.duplicates ?? []).map((field) => `duplicate field ${JSON.stringify(field)}`),
+      ...unknown.map((field) => `unknown field ${JSON.stringify(field)}`),
+    ];
     if (texts.length > 0 && call.fieldValidation === "Strict") throw badRequest(`${what}: strict decoding error: ${texts.join(", ")}`);
     if (call.fieldValidation === "Warn") for (const text of texts) call.warn(text);
     return { ...object, apiVersion: storedApiVersion(info), kind: info.kind };

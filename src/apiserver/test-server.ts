@@ -9,12 +9,35 @@ import { realStorage } from "#host/real/storage.ts";
 import { startApiServer, type ApiServer, type ApiServerOptions } from "./apiserver.ts";
 import { testAuthority, type TestAuthority } from "./test-certificates.ts";
 
+export interface Identity {
+  readonly certificate?: string;
+  readonly privateKey?: string;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Json;
+}
+
+/** What the API answers is JSON of many shapes; tests look into it as they need. */
+type Json = { readonly [key: string]: Json } & readonly Json[] & string & number & boolean;
+
+export type Caller = (
+  method: string,
+  path: string,
+  body?: unknown,
+  options?: { readonly as?: Identity; readonly type?: string; readonly accept?: string },
+) => Promise<Answer>;
+
 export interface TestServer extends AsyncDisposable {
   readonly url: string;
   readonly folder: string;
   readonly kubeconfig: string;
   readonly authority: TestAuthority;
   readonly admin: { readonly ca: string; readonly certificate: string; readonly privateKey: string };
+  /** One request, as the admin unless told otherwise; a body that is no text goes as JSON. */
+  readonly call: Caller;
   /** Ends the server as a crash would, and starts it again on the same log and port. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -54,8 +77,28 @@ export async function startTestServer(more: Partial<ApiServerOptions> = {}, give
     await server.stop();
     rmSync(folder, { recursive: true, force: true });
   };
+  const http = realHttp();
+  const call: Caller = async (method, path, body, options = {}) => {
+    const { ca, ...own } = admin;
+    const response = await http.request({
+      method,
+      url: url + path,
+      tls: { ca, ...(options.as ?? own) },
+      headers: { "content-type": options.type ?? "application/json", accept: options.accept ?? "application/json" },
+      ...(body === undefined ? {} : { body: typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    let parsed: unknown = text;
+    try {
+      parsed = JSON.parse(text);
+    } catch {
+      // Logs are plain text.
+    }
+    return { status: response.status, headers: response.headers, body: parsed as Json };
+  };
   return {
     url,
+    call,
     folder,
     kubeconfig,
     authority,

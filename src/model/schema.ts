@@ -99,7 +99,8 @@ export function oneOfTexts<const V extends readonly string[]>(...values: V): Sch
 /** A struct: required fields, then optional ones. */
 export function struct<R extends Fields, O extends Fields>(required: R, optional: O, facts: SchemaFacts = {}): Schema<StructOf<R, O>> {
   const names = Object.keys(required);
-  return node({ type: "object", properties: { ...required, ...optional }, ...(names.length > 0 ? { required: names } : {}), ...facts });
+  // Without a prototype: a field that somebody calls "constructor" is not known.
+  return node({ type: "object", properties: { __proto__: null, ...required, ...optional }, ...(names.length > 0 ? { required: names } : {}), ...facts });
 }
 
 /** An atomic list. */

@@ -22,7 +22,7 @@ export interface Requirement {
 }
 
 function holds({ key, operator, values }: Requirement, labels: Labels): boolean {
-  const value = labels[key];
+  const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
   switch (operator) {
     case "In":
       return value !== undefined && values.includes(value);

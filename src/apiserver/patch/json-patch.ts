@@ -14,16 +14,23 @@ export class PatchError extends Error {
 
 /** More would be a way to keep the server busy; Kubernetes has the same limit. */
 const MAX_OPERATIONS = 10_000;
+/** Of all values copied together: forty copies of a whole into itself would fill any memory. Kubernetes has the same limit. */
+const MAX_COPY_BYTES = 3 * 1024 * 1024;
+
+interface Budget {
+  copyBytes: number;
+}
 
 export function applyJsonPatch(document: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch)) throw new PatchError("a JSON patch is an array of operations", true);
   if (patch.length > MAX_OPERATIONS) throw new PatchError(`the allowed maximum operations in a JSON patch is ${MAX_OPERATIONS}, got ${patch.length}`, true);
   let result = document;
-  for (const operation of patch as readonly unknown[]) result = applyOperation(result, operation);
+  const budget: Budget = { copyBytes: MAX_COPY_BYTES };
+  for (const operation of patch as readonly unknown[]) result = applyOperation(result, operation, budget);
   return result;
 }
 
-function applyOperation(document: unknown, operation: unknown): unknown {
+function applyOperation(document: unknown, operation: unknown, budget: Budget): unknown {
   if (!isRecord(operation)) throw new PatchError("an operation of a JSON patch is an object", true);
   const { op } = operation;
   const path = pointer(operation["path"], "path");
@@ -39,8 +46,12 @@ function applyOperation(document: unknown, operation: unknown): unknown {
       if (path.length > from.length && from.every((part, index) => part === path[index])) throw new PatchError(`cannot move ${show(from)} into itself`);
       return add(remove(document, from), path, get(document, from));
     }
-    case "copy":
-      return add(document, path, get(document, pointer(operation["from"], "from")));
+    case "copy": {
+      const value = get(document, pointer(operation["from"], "from"));
+      budget.copyBytes -= JSON.stringify(value).length;
+      if (budget.copyBytes < 0) throw new PatchError(`the copies of a JSON patch may not be larger than ${MAX_COPY_BYTES} bytes together`);
+      return add(document, path, value);
+    }
     case "test":
       if (structurallyEqual(get(document, path), valueOf(operation))) return document;
       throw new PatchError(`testing value ${show(path)} failed`);
