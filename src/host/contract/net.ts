@@ -66,6 +66,19 @@ export function netContract(make: () => Promise<Subject>): void {
       await heardByServer.until((tape) => tape.text.endsWith("!"), "all chunks");
       assert.equal(heardByServer.text, "caf\u00e9 \u0001\u0002\u00ffborrowed!");
     },
+    "a slice of what was received is a copy: it outlives the call, though the bytes themselves do not": async (subject) => {
+      const { client, server, heardByServer } = await pair(subject);
+      const kept: Uint8Array[] = [];
+      server.handle({ onData: (bytes) => void kept.push(bytes.slice(0, 5)), onClose: (error) => heardByServer.onClose(error) });
+      for (const text of ["first", "other"]) {
+        client.write(text);
+        await heardByServer.until(() => kept.length === (text === "first" ? 1 : 2), text);
+      }
+      assert.deepEqual(
+        kept.map((bytes) => Buffer.from(bytes).toString()),
+        ["first", "other"],
+      );
+    },
     "borrowed bytes may change as soon as the call returns, whatever their size": async (subject) => {
       const { client, heardByServer } = await pair(subject);
       const bytes = Buffer.alloc(100_000);

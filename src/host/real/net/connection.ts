@@ -41,7 +41,8 @@ export function readingOptions(target: { connection: NodeConnection | undefined 
   readonly manualStart: true;
 } {
   const callback = (length: number): boolean => {
-    target.connection?.received(readBuffer.subarray(0, length));
+    // Not a Buffer: whoever keeps bytes takes `slice()` of them, which copies here and would not there.
+    target.connection?.received(new Uint8Array(readBuffer.buffer, readBuffer.byteOffset, length));
     return true;
   };
   return { onread: { buffer: readBuffer, callback }, allowHalfOpen: true, readable: true, writable: true, manualStart: true };
