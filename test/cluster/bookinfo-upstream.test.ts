@@ -15,7 +15,7 @@ const upstream = join(checkout, "../shared/upstream/istio/samples/bookinfo");
 const missing = existsSync(upstream)
   ? false
   : `no ${upstream}: git clone --depth 1 https://github.com/istio/istio there (only samples/bookinfo is read) to run this`;
-if (missing !== false) console.error(`SKIPPED bookinfo-upstream: ${missing}`);
+if (missing !== false) process.stderr.write(`SKIPPED bookinfo-upstream: ${missing}\n`);
 
 const REVIEWS = "/api/v1/products/0/reviews";
 /** Enough that a share which is wrong by a third shows, and few enough for a small machine. */
