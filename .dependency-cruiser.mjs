@@ -14,7 +14,7 @@ const rows = {
   control: [...base, "decide", "ca", "xds", "inject"],
   agent: [...base, "decide", "dns", "bgp", "xds"],
   pods: base,
-  dns: base,
+  dns: [...base, "decide"],
   bgp: base,
   ca: base,
   xds: base,

@@ -1,7 +1,8 @@
 /** Answers of the upstream, kept for their time to live. */
 import type { Clock } from "#host/clock.ts";
 import { RCODES, type ResourceRecord } from "#wire/dns/message.ts";
-import type { Answer, Handler, Query } from "./query.ts";
+import type { Answer, Query } from "#decide/name/query.ts";
+import type { Handler } from "./query.ts";
 
 const MAX_ENTRIES = 10_000;
 /** RFC 2308: how long NXDOMAIN and NODATA may be kept when the SOA allows more. */

@@ -9,9 +9,10 @@ import type { Host } from "#host/host.ts";
 import type { Connection, SocketAddress } from "#host/net.ts";
 import type { DnsZone } from "#model/plan/node-plan.ts";
 import { cached } from "./cache.ts";
-import { answerFromZone } from "./cluster-zone.ts";
+import { answerFromZone } from "#decide/name/answer-from-zone.ts";
 import { openForwarder } from "./forward.ts";
-import { ask, toQuery, type Handler } from "./query.ts";
+import { toQuery } from "#decide/name/query.ts";
+import { ask, type Handler } from "./query.ts";
 import { respond } from "./respond.ts";
 import { FrameReader, frame } from "./tcp-frames.ts";
 

@@ -4,7 +4,8 @@ import type { DatagramSocket, SocketAddress } from "#host/net.ts";
 import { decodeMessage } from "#wire/dns/decode.ts";
 import { encodeMessage } from "#wire/dns/encode.ts";
 import { CLASS_IN, type DnsMessage } from "#wire/dns/message.ts";
-import { failure, type Answer, type Query } from "./query.ts";
+import type { Answer, Query } from "#decide/name/query.ts";
+import { failure } from "./query.ts";
 import { FrameReader, frame } from "./tcp-frames.ts";
 
 const TIMEOUT_MS = 2000;

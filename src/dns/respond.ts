@@ -4,7 +4,8 @@ import { decodeMessage } from "#wire/dns/decode.ts";
 import { encodeMessage } from "#wire/dns/encode.ts";
 import { CLASS_IN, DnsFormatError, RCODES, type DnsMessage, type ResourceRecord } from "#wire/dns/message.ts";
 import { UDP_SIZE_BYTES } from "./forward.ts";
-import { ask, failure, toQuery, type Answer, type Handler } from "./query.ts";
+import { toQuery, type Answer } from "#decide/name/query.ts";
+import { ask, failure, type Handler } from "./query.ts";
 
 const MIN_UDP_BYTES = 512;
 const MAX_TCP_BYTES = 65535;

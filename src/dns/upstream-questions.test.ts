@@ -8,7 +8,8 @@ import { objectKey, type KubeObject } from "#model/object.ts";
 import { worldReader, type World, type WorldReader } from "#model/world.ts";
 import { RCODES, TYPES, type ResourceRecord } from "#wire/dns/message.ts";
 import { chainOf } from "./dns.ts";
-import { ask, failure, toQuery } from "./query.ts";
+import { toQuery } from "#decide/name/query.ts";
+import { ask, failure } from "./query.ts";
 
 interface Case {
   readonly Qname: string;

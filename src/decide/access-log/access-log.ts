@@ -1,7 +1,7 @@
 /** Envoy's access log formats: a format string (or a JSON struct of them) is compiled once; a record is written by joining parts. */
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { ConfigProblem, NOT_SUPPORTED } from "#decide/config-problem.ts";
-import { compileHeaderReader } from "#decide/match/header-match.ts";
+import { compileFirstValueReader } from "#decide/match/header-match.ts";
 import type { RequestView } from "#decide/request-view.ts";
 import { type HeaderName, headerName } from "#wire/http/header-name.ts";
 
@@ -111,7 +111,7 @@ function operator(name: string, argument: string | undefined, path: string): Ope
 
 function headerOperator(kind: "REQ" | "RESP", header: string): Operator {
   if (kind === "REQ") {
-    const read = compileHeaderReader(header);
+    const read = compileFirstValueReader(header);
     return ({ request }) => (request === undefined ? undefined : read(request));
   }
   if (header.toLowerCase() === ":status") return (record) => record.status;

@@ -26,6 +26,17 @@ export function compileHeaderReader(name: string): HeaderReader {
   return (request) => request.header(interned);
 }
 
+/** As a log, a mutation or a route reads a header: of several of one name, Envoy takes the first. */
+export function compileFirstValueReader(name: string): HeaderReader {
+  const read = compileHeaderReader(name);
+  if (name.startsWith(":") || name.toLowerCase() === "host") return read;
+  const interned = headerName(name);
+  return (request) => {
+    const joined = read(request);
+    return joined?.includes(",") === true ? (request.repeated(interned)?.[0] ?? joined) : joined;
+  };
+}
+
 export function compileHeader(matcher: HeaderMatcher, path: string): RequestTest {
   if (matcher.name === "") throw new ConfigProblem(`${path}.name`, "is empty; name the header to match");
   const read = compileHeaderReader(matcher.name);

@@ -6,7 +6,7 @@ import {
   type RouteAction,
 } from "#wire/envoy/gen/envoy/config/route/v3/route_components_pb.ts";
 import { ConfigProblem, NOT_SUPPORTED } from "#decide/config-problem.ts";
-import { compileHeaderReader } from "#decide/match/header-match.ts";
+import { compileFirstValueReader } from "#decide/match/header-match.ts";
 import { compileSubstitution } from "#decide/match/regex.ts";
 import { pathOnly, type RequestView } from "#decide/request-view.ts";
 
@@ -53,7 +53,7 @@ export function compileHostRewrite(action: RouteAction, path: string): ((request
       return () => literal;
     }
     case "hostRewriteHeader":
-      return compileHeaderReader(specifier.value);
+      return compileFirstValueReader(specifier.value);
     case "hostRewritePathRegex": {
       const substitute = compileSubstitution(specifier.value.pattern?.regex ?? "", specifier.value.substitution, `${path}.host_rewrite_path_regex`);
       return (request) => substitute(pathOnly(request.path));

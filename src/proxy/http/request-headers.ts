@@ -1,13 +1,13 @@
 /** What the connection manager changes in a request before the filters see it (Envoy's mutateRequestHeaders). */
 import { HOST } from "#wire/http/names.ts";
 import type { RequestHead } from "#wire/http/stream.ts";
-import { parseIp } from "#lib/ip.ts";
+import { trustedHop } from "#decide/forwarded-for.ts";
 import { withoutPort } from "#decide/route/virtual-host-match.ts";
 import { addressText, type Downstream } from "#proxy/listen/downstream.ts";
 import { forwardPeerCertificate } from "./client-certificate.ts";
 import type { ConnectionManager } from "./connection-manager.ts";
 import { EDGE_REMOVED, EXTERNAL_ADDRESS, FORWARDED_FOR, FORWARDED_PROTO, REQUEST_ID } from "./names.ts";
-import { normalizedPath } from "./path.ts";
+import { normalizedPath } from "#decide/normalized-path.ts";
 import type { RequestIds } from "./request-ids.ts";
 
 /** Returns the client's address as text; undefined when the path cannot be normalized (the request is refused). */
@@ -22,12 +22,12 @@ export function prepareRequest(
   let remote = downstream.directRemoteText;
   const isEdge = manager.useRemoteAddress && manager.trustedHops === 0;
   if (manager.useRemoteAddress) {
-    if (manager.trustedHops > 0) remote = trustedHop(headers.get(FORWARDED_FOR), manager.trustedHops - 1) ?? remote;
+    if (manager.trustedHops > 0) remote = clientText(headers.get(FORWARDED_FOR), manager.trustedHops - 1) ?? remote;
     if (!manager.skipForwardedFor && direct !== undefined) {
       const before = headers.get(FORWARDED_FOR);
       headers.set(FORWARDED_FOR, before === undefined ? direct : `${before},${direct}`);
     }
-  } else remote = trustedHop(headers.get(FORWARDED_FOR), manager.trustedHops) ?? remote;
+  } else remote = clientText(headers.get(FORWARDED_FOR), manager.trustedHops) ?? remote;
   if (isEdge) {
     for (const name of EDGE_REMOVED) headers.remove(name);
     headers.remove(EXTERNAL_ADDRESS);
@@ -47,15 +47,9 @@ export function prepareRequest(
   return { remote };
 }
 
-/** The address `hops` from the right of x-forwarded-for. */
-function trustedHop(forwarded: string | undefined, hops: number): string | undefined {
-  if (forwarded === undefined) return undefined;
-  const address = forwarded
-    .split(",")
-    .at(-1 - hops)
-    ?.trim();
-  if (address === undefined || parseIp(address) === undefined) return undefined;
-  return addressText({ ip: address, port: 0 });
+function clientText(forwarded: string | undefined, hops: number): string | undefined {
+  const address = trustedHop(forwarded, hops);
+  return address === undefined ? undefined : addressText({ ip: address, port: 0 });
 }
 
 function isPrivate(ip: string): boolean {

@@ -12,7 +12,7 @@ import { compileRouteTable, type RouteEntry, type RouteTable } from "#decide/rou
 import { inlineData } from "#proxy/config/data-source.ts";
 import { durationMs } from "#proxy/config/durations.ts";
 import { unpack } from "#proxy/config/unpack.ts";
-import { compileMutations, type HeaderMutation, type MutationSource } from "./header-mutation.ts";
+import { compileMutations, type HeaderMutation, type MutationSource } from "#decide/route/header-mutation.ts";
 import { compileRbacFilter, type RbacFilter } from "./rbac-filter.ts";
 
 export interface Forward {
