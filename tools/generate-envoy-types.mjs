@@ -80,6 +80,7 @@ function main() {
   try {
     const files = gatherProtos(join(work, "proto"));
     runBuf(work);
+    useOwnFileDesc(join(work, "gen"));
     writeFileSync(join(work, "gen/registry.ts"), registrySource(files));
     writeFileSync(join(work, "gen/.stamp"), stamp);
     rmSync(output, { recursive: true, force: true });
@@ -156,6 +157,22 @@ function runBuf(work) {
   writeFileSync(join(work, "buf.gen.yaml"), ["version: v2", "plugins:", ...plugin, ""].join("\n"));
   const run = spawnSync(process.execPath, [join(modules, "@bufbuild/buf/bin/buf"), "generate"], { cwd: work, encoding: "utf8", timeout: 120_000 });
   if (run.status !== 0) throw new Error(`buf generate ended with ${run.status ?? run.signal}:\n${run.stderr}${run.stdout}`);
+}
+
+/** Descriptors of files are made by src/wire/envoy/file-desc.ts, which says why. */
+function useOwnFileDesc(folder) {
+  for (const name of readdirSync(folder, { recursive: true }).map(String)) {
+    if (!name.endsWith("_pb.ts")) continue;
+    const file = join(folder, name);
+    const text = readFileSync(file, "utf8");
+    const own = text.replace(/^import \{ (.*) \} from "@bufbuild\/protobuf\/codegenv2";$/m, (line, names) => {
+      const others = names.split(", ").filter((each) => each !== "fileDesc");
+      const rest = others.length === 0 ? "" : `import { ${others.join(", ")} } from "@bufbuild/protobuf/codegenv2";\n`;
+      return `${rest}import { fileDesc } from "#wire/envoy/file-desc.ts";`;
+    });
+    if (own === text) throw new Error(`${name} does not import fileDesc as expected; look at what this version of protoc-gen-es writes`);
+    writeFileSync(file, own);
+  }
 }
 
 /** One registry of all messages, with which a google.protobuf.Any is read from and written to JSON. */

@@ -1,18 +1,18 @@
 /** Requests: kept-alive connections per identity, Unix sockets, other network namespaces and marks. */
-import { Agent as PlainAgent, request as requestPlain } from "node:http";
 import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
-import { Agent as TlsAgent, request as requestTls } from "node:https";
+import type { Agent as TlsAgent } from "node:https";
 import { isIP, Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { WebSocket } from "ws";
 import { HostError } from "#host/host-error.ts";
 import type { HttpRequestOptions, HttpResponse, OpenedWebSocket, WebSocketHandler, WebSocketOptions } from "#host/http.ts";
 import { rawSocket } from "#host/real/net/raw-socket.ts";
+import { nodeHttp } from "./node-http.ts";
 import { connectionOf } from "./web-socket.ts";
 
 type Target = Omit<HttpRequestOptions, "method" | "body">;
 
-const plainAgent = new PlainAgent({ keepAlive: true });
+const plainAgent = new nodeHttp.plain.Agent({ keepAlive: true });
 /** By identity: connections of one client certificate must never serve another. */
 const tlsAgents = new Map<string, TlsAgent>();
 
@@ -36,7 +36,7 @@ function send(options: HttpRequestOptions): Promise<HttpResponse> {
     const fail = (cause: Error & { code?: string }) => reject(new HostError(cause.code ?? "EIO", `${options.method} ${options.url}`, cause.message, { cause }));
     let outgoing: ClientRequest;
     try {
-      const start = url.protocol === "https:" ? requestTls : requestPlain;
+      const start = url.protocol === "https:" ? nodeHttp.tls.request : nodeHttp.plain.request;
       outgoing = start(url, {
         method: options.method,
         headers: headersOf(options),
@@ -126,7 +126,7 @@ function tlsAgent(options: Target): TlsAgent {
   let agent = tlsAgents.get(key);
   if (agent === undefined) {
     // The host is given per request; servername follows it there.
-    agent = new TlsAgent({ keepAlive: true, ...tlsOptions(options, "") });
+    agent = new nodeHttp.tls.Agent({ keepAlive: true, ...tlsOptions(options, "") });
     tlsAgents.set(key, agent);
   }
   return agent;

@@ -1,7 +1,5 @@
 /** Servers: plain or TLS with optional client certificates; upgrades to WebSocket. */
-import { createServer as createPlain } from "node:http";
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
-import { createServer as createTls } from "node:https";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { HostError } from "#host/host-error.ts";
@@ -9,6 +7,7 @@ import { DEFAULT_MAX_BODY_BYTES } from "#host/http.ts";
 import type { HttpExchange, HttpHandler, HttpPeer, HttpServeOptions, HttpServer, HttpStream, HttpUpgrade } from "#host/http.ts";
 import type { StreamAddress } from "#host/net.ts";
 import { bindRaw, rawSocket } from "#host/real/net/raw-socket.ts";
+import { nodeHttp } from "./node-http.ts";
 import { acceptWebSocket } from "./web-socket.ts";
 
 /** Longer than clients keep idle connections, so that they close first and never write into a closing one. */
@@ -40,9 +39,9 @@ export async function serve(options: HttpServeOptions, handler: HttpHandler): Pr
 }
 
 function makeServer({ tls }: HttpServeOptions, listener: RequestListener): Server {
-  if (tls === undefined) return createPlain(listener);
+  if (tls === undefined) return nodeHttp.plain.createServer(listener);
   try {
-    return createTls(
+    return nodeHttp.tls.createServer(
       {
         cert: tls.certificate,
         key: tls.privateKey,
