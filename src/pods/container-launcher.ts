@@ -6,7 +6,7 @@ import { describeProcess, isProblem, type ConfigProblem } from "./environment.ts
 import { findImage, imageProblem } from "./images.ts";
 import { volumeMounts } from "./mounts.ts";
 import { podFacts, type PodContext } from "./pod-context.ts";
-import { podHostname } from "./pod-etc.ts";
+import { podHostname } from "#compile/dns/pod-resolver.ts";
 import { containerProblem, effectiveIdentity, podProblem } from "./pod-rules.ts";
 import { launchEnvironment, sandboxCommand, sandboxOptions, type LaunchFiles, type SandboxSpec } from "./sandbox/sandbox.ts";
 import { containerFiles } from "./settings.ts";
