@@ -129,7 +129,7 @@ describe("the repository", () => {
 
   test("draws its map as its tree is", () => {
     const map = /^## The map\n[^]*?```text\n([^]*?)```/m.exec(read("ARCHITECTURE.md"))?.[1] ?? "";
-    const drawn = [...map.matchAll(/^ {2}([a-z]+)\/ /gm)].map(([, name]) => name).sort();
+    const drawn = [...map.matchAll(/^ {2}([a-z]+)\/ /gm)].map(([, name]) => name ?? "").sort();
     assert.deepEqual(drawn, [...foldersOf("src")].sort(), 'the folders below src in ARCHITECTURE.md, "The map"');
     const top = [...map.matchAll(/^([a-z]+)\/ /gm)].map(([, name]) => name ?? "");
     assert.deepEqual(
