@@ -11,7 +11,7 @@ export function realFiles(): Files {
     readText: (path) => named(path, readFile(path, "utf8")),
     read: (path) => named(path, readFile(path)),
     writeAtomic: (path, data, options) => named(path, writeAtomic(path, data, options?.mode)),
-    append: (path, data) => named(path, appendFile(path, data)),
+    append: (path, data) => named(path, append(path, data)),
     makeDirectory: (path, options) => named(path, makeDirectory(path, options?.mode)),
     remove: (path) => named(path, rm(path, { recursive: true, force: true })),
     rename: (from, to) => named(from, rename(from, to)),
@@ -57,6 +57,13 @@ async function writeAtomic(path: string, data: string | Uint8Array, mode = 0o644
     await rm(temporary, { force: true });
     throw error;
   }
+}
+
+/** Standard streams by their descriptor: the file behind one may be another user's, who opened it for us, and not for us to open. */
+function append(path: string, data: string | Uint8Array): Promise<void> {
+  const stream = path === "/dev/stdout" ? process.stdout : path === "/dev/stderr" ? process.stderr : undefined;
+  if (stream === undefined) return appendFile(path, data);
+  return new Promise((resolve, reject) => void stream.write(data, (error) => (error == null ? resolve() : reject(error))));
 }
 
 async function makeDirectory(path: string, mode: number | undefined): Promise<void> {
