@@ -134,8 +134,19 @@ function flat(message: IncomingMessage): Readonly<Record<string, string>> {
   return headers;
 }
 
-function peerOf(message: IncomingMessage): HttpPeer {
-  const socket = message.socket as Partial<TLSSocket> & { readonly remoteAddress?: string };
+/** Of a connection, which carries many requests: reading a certificate costs more than answering most of them. */
+const peers = new WeakMap<object, HttpPeer>();
+
+function peerOf({ socket }: IncomingMessage): HttpPeer {
+  const known = peers.get(socket);
+  if (known !== undefined) return known;
+  const peer = readPeer(socket);
+  peers.set(socket, peer);
+  return peer;
+}
+
+function readPeer(connection: IncomingMessage["socket"]): HttpPeer {
+  const socket = connection as Partial<TLSSocket> & { readonly remoteAddress?: string };
   const address = socket.remoteAddress ?? "";
   const given = socket.getPeerCertificate?.();
   // Node has an empty object for a peer without a certificate.
