@@ -4,22 +4,28 @@
  * No promises, no host timers: deadlines are entries of the timer wheel.
  */
 import { HeaderBlock } from "#wire/http/header-block.ts";
-import type { HeaderName } from "#wire/http/header-name.ts";
 import { CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, LOCATION, SERVER } from "#wire/http/names.ts";
 import type { RequestHandler, RequestHead, ResponseHead, ServerStream, StreamFailure } from "#wire/http/stream.ts";
-import type { AccessRecord } from "#decide/access-log/access-log.ts";
-import type { PeerIdentity, RequestView } from "#decide/request-view.ts";
-import type { Cluster } from "#wire/envoy/gen/envoy/config/cluster/v3/cluster_pb.ts";
 import { backOffMs, type Outcome } from "#decide/retry/retry.ts";
-import type { Downstream } from "#proxy/listen/downstream.ts";
-import type { ProxyMachine } from "#proxy/machine.ts";
-import type { MeasuredRequest } from "#proxy/stats/measured.ts";
 import { WheelEntry } from "#proxy/timer-wheel.ts";
-import type { ClusterRuntime } from "#proxy/upstream/cluster.ts";
 import type { ConnectFailure, EndpointCluster } from "#proxy/upstream/endpoint.ts";
-import type { ConnectionManager } from "./connection-manager.ts";
-import { FLAG, resetText } from "./flags.ts";
+import { ExchangeRecord } from "./exchange-record.ts";
+import { FLAG } from "./flags.ts";
 import { ATTEMPT_COUNT, EXPECTED_TIMEOUT, FORWARDED_HOST, ORIGINAL_HOST, ORIGINAL_PATH, OVERLOADED, REQUEST_ID, SERVICE_TIME, WHY } from "./names.ts";
+import {
+  denied,
+  endedBeforeAnswer,
+  faultAborted,
+  noCluster,
+  noHealthyUpstream,
+  noRoute,
+  notAnsweredInTime,
+  notConnected,
+  overflow,
+  type OwnAnswer,
+  PATH_REFUSED,
+  UPGRADE_REFUSED,
+} from "./own-answers.ts";
 import { enforce } from "./rbac-filter.ts";
 import { prepareRequest } from "./request-headers.ts";
 import type { Forward, RouteRuntime } from "./route-runtime.ts";
@@ -28,31 +34,10 @@ import { type AttemptOwner, UpstreamAttempt } from "./upstream-attempt.ts";
 /** More of a request than this is not kept for another try, and stops the client while there is no connection to send it on. */
 const KEPT_BODY_BYTES = 64 * 1024;
 
-export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, RequestView, MeasuredRequest {
-  readonly machine: ProxyMachine;
-  readonly manager: ConnectionManager;
-  readonly downstream: Downstream;
-  readonly head: RequestHead;
-  readonly stream: ServerStream;
-  readonly #startedAt: number;
-  status = 0;
-  statusDetails: string | undefined = undefined;
-  flags = "";
-  terminationDetails: string | undefined = undefined;
-  bytesReceived = 0;
-  bytesSent = 0;
-  durationMs = 0;
-  responseDurationMs: number | undefined = undefined;
-  attempts = 0;
-  upstreamFailure: string | undefined = undefined;
-  remote: string | undefined = undefined;
-  route: RouteRuntime | undefined = undefined;
-  cluster: ClusterRuntime | undefined = undefined;
-  attempt: UpstreamAttempt | undefined = undefined;
+export class Exchange extends ExchangeRecord implements RequestHandler, AttemptOwner {
   requestWhole = false;
   #forward: Forward | undefined = undefined;
   #clusterIndex = 0;
-  #responseHeaders: HeaderBlock | undefined = undefined;
   #kept: Uint8Array[] = [];
   #keptBytes = 0;
   #keeps = false;
@@ -63,95 +48,6 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
   #timeout: WheelEntry | undefined;
   #later: WheelEntry | undefined;
 
-  constructor(options: { machine: ProxyMachine; manager: ConnectionManager; downstream: Downstream; head: RequestHead; stream: ServerStream }) {
-    this.machine = options.machine;
-    this.manager = options.manager;
-    this.downstream = options.downstream;
-    this.head = options.head;
-    this.stream = options.stream;
-    this.#startedAt = options.machine.turn.ms;
-  }
-
-  // What decisions see of the request.
-  get method(): string {
-    return this.head.method;
-  }
-  get path(): string {
-    return this.head.path;
-  }
-  get authority(): string {
-    return this.head.authority;
-  }
-  get scheme(): string {
-    return this.head.scheme;
-  }
-  header(name: HeaderName): string | undefined {
-    return this.head.headers.get(name);
-  }
-
-  repeated(name: HeaderName): readonly string[] | undefined {
-    return this.head.headers.repeated(name);
-  }
-
-  // What logs see besides the fields above.
-  get startMs(): number {
-    const { clock } = this.machine;
-    return clock.now() - (clock.monotonic() - this.#startedAt);
-  }
-  get request(): RequestView {
-    return this;
-  }
-  response(name: HeaderName): string | undefined {
-    return this.#responseHeaders?.get(name);
-  }
-  get protocol(): string {
-    return this.head.version === 10 ? "HTTP/1.0" : "HTTP/1.1";
-  }
-  get upstreamHost(): string | undefined {
-    return this.attempt?.endpoint.settings.text;
-  }
-  get upstreamCluster(): string | undefined {
-    return this.cluster?.name;
-  }
-  get upstreamLocal(): string | undefined {
-    return this.attempt?.localAddress;
-  }
-  get local(): string | undefined {
-    return this.downstream.local;
-  }
-  get directRemote(): string | undefined {
-    return this.downstream.directRemoteText;
-  }
-  get serverName(): string | undefined {
-    return this.downstream.serverName;
-  }
-  get routeName(): string | undefined {
-    return this.route?.entry.route.name;
-  }
-  get peerUri(): string | undefined {
-    return this.downstream.peer?.uris[0];
-  }
-  get localUri(): string | undefined {
-    return this.downstream.localUri;
-  }
-  get tlsVersion(): string | undefined {
-    return this.downstream.tls?.version;
-  }
-  get direction(): ConnectionManager["direction"] {
-    return this.manager.direction;
-  }
-  get clusterName(): string | undefined {
-    return this.cluster?.name;
-  }
-  get clusterMessage(): Cluster | undefined {
-    return this.cluster?.settings.message;
-  }
-  get endpointMetadata(): string | undefined {
-    return this.attempt?.endpoint.settings.workload;
-  }
-  get peer(): PeerIdentity | undefined {
-    return this.downstream.peer;
-  }
   get responding(): boolean {
     return this.#responding;
   }
@@ -171,13 +67,13 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     }
     const prepared = prepareRequest(head, manager, this.downstream, machine.requestIds);
     this.remote = prepared?.remote;
-    if (prepared === undefined) return this.reply(400, "", { details: "path_normalization_failed" });
+    if (prepared === undefined) return this.reply(PATH_REFUSED);
     const routes = manager.routes.current;
     const index = routes === undefined ? -1 : routes.table.match(this, machine.random.next());
     this.route = routes?.routes[index];
     if (head.upgrade !== undefined && !this.#allowsUpgrade(head.upgrade)) {
       this.stream.closeAfter();
-      return this.reply(403, "", { details: "upgrade_failed" });
+      return this.reply(UPGRADE_REFUSED);
     }
     this.#runFilters(0);
   }
@@ -197,7 +93,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
         const own = this.route?.rbac;
         if (own === "off") continue;
         const denial = enforce(own ?? filter.filter, filter.stats, this.downstream, this);
-        if (denial !== undefined) return this.reply(403, "RBAC: access denied", { details: denial.details, why: denial.why });
+        if (denial !== undefined) return this.reply(denied(denial));
       } else {
         const { applies, delayMs, delayShare, abortShare, abortStatus } = filter.filter;
         if (applies !== undefined && !applies(this)) continue;
@@ -210,8 +106,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
           return;
         }
         this.#delayed = false;
-        if (abortShare > 0 && this.machine.random.next() < abortShare)
-          return this.reply(abortStatus, "fault filter abort", { details: "fault_filter_abort", flags: FLAG.faultInjected });
+        if (abortShare > 0 && this.machine.random.next() < abortShare) return this.reply(faultAborted(abortStatus));
       }
     }
     this.#route();
@@ -222,21 +117,17 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     manager.stats.routed.value++;
     if (route === undefined) {
       manager.stats.noRoute.value++;
-      return this.reply(404, "", {
-        details: "route_not_found",
-        flags: FLAG.noRoute,
-        why: `no route of "${manager.routes.name}" takes ${this.authority}${this.path}`,
-      });
+      return this.reply(noRoute(manager.routes.name, `${this.authority}${this.path}`));
     }
     const { act } = route;
     if (act.kind === "redirect") {
       manager.stats.redirects.value++;
       const { status, location } = act.to(this);
-      return this.reply(status, "", { details: "direct_response", location });
+      return this.reply({ status, body: "", details: "direct_response", location });
     }
     if (act.kind === "direct") {
       manager.stats.directResponses.value++;
-      return this.reply(act.status, act.body, { details: "direct_response", why: route.entry.by });
+      return this.reply({ status: act.status, body: act.body, details: "direct_response", why: route.entry.by });
     }
     this.#forward = act;
     this.#sendTo(act, route);
@@ -249,11 +140,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     const cluster = machine.clusters.get(name);
     if (cluster === undefined) {
       manager.stats.noCluster.value++;
-      return this.reply(forward.clusterNotFoundStatus, "", {
-        details: "cluster_not_found",
-        flags: FLAG.noCluster,
-        why: `there is no cluster "${name}"${route.entry.by === undefined ? "" : ` (${route.entry.by})`}`,
-      });
+      return this.reply(noCluster(forward.clusterNotFoundStatus, name, route.entry));
     }
     this.cluster = cluster;
     const { headers } = head;
@@ -287,12 +174,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     if (endpoint === undefined) {
       cluster.stats.cxNoneHealthy.value++;
       cluster.stats.response(503);
-      const because = cluster.settings.by === undefined ? "" : ` (${cluster.settings.by})`;
-      return this.reply(503, "no healthy upstream", {
-        details: "no_healthy_upstream",
-        flags: FLAG.noHealthyUpstream,
-        why: `cluster "${cluster.name}" has no healthy endpoint${because}`,
-      });
+      return this.reply(noHealthyUpstream(cluster.settings));
     }
     if (cluster.stats.rqActive.value >= cluster.breakers.maxRequests) {
       cluster.stats.rqPendingOverflow.value++;
@@ -394,7 +276,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     attempt.cluster.stats.response(head.status);
     this.#responding = true;
     this.statusDetails = "via_upstream";
-    this.responseDurationMs = Math.round(this.machine.turn.ms - this.#startedAt);
+    this.responseDurationMs = Math.round(this.machine.turn.ms - this.startedAt);
     const { headers } = head;
     if (!this.manager.suppressEnvoyHeaders) headers.set(SERVICE_TIME, String(Math.round(attempt.elapsedMs())));
     this.#forward?.clusterResponseMutations[this.#clusterIndex]?.(headers, this);
@@ -421,15 +303,10 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     }
     if (this.#mayRetry({ kind: "reset", requestSent: true })) return this.#retry();
     const isProtocol = failure === "protocol-error";
-    const reason = isProtocol ? "protocol error" : "connection termination";
-    const status = isProtocol ? 502 : 503;
-    attempt.cluster.stats.response(status);
     this.upstreamFailure = detail === "" ? undefined : detail;
-    this.reply(status, this.#resetText(reason, undefined), {
-      details: `upstream_reset_before_response_started{${reason.replace(" ", "_")}}`,
-      flags: this.#withRetryFlag(isProtocol ? FLAG.upstreamProtocolError : FLAG.upstreamConnectionTermination),
-      why: `${attempt.endpoint.settings.text} ended the connection before it answered${isProtocol ? `: ${detail}` : ""}`,
-    });
+    const answer = endedBeforeAnswer(this.#tried(attempt), { isProtocol, detail });
+    attempt.cluster.stats.response(answer.status);
+    this.reply(answer);
   }
 
   noConnection(attempt: UpstreamAttempt, failure: ConnectFailure): void {
@@ -437,38 +314,25 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     this.upstreamFailure = failure.detail;
     if (this.#mayRetry({ kind: "connect-failure" })) return this.#retry();
     attempt.cluster.stats.response(503);
-    const reason = failure.kind === "timeout" ? "connection timeout" : "remote connection failure";
-    this.reply(503, this.#resetText(reason, failure.isTls ? failure.detail : undefined), {
-      details: `upstream_reset_before_response_started{${reason.replaceAll(" ", "_")}|${failure.detail}}`,
-      flags: this.#withRetryFlag(FLAG.upstreamConnectionFailure),
-      why: `no connection to ${attempt.endpoint.settings.text} of cluster "${attempt.cluster.name}": ${failure.detail}`,
-    });
+    this.reply(notConnected(this.#tried(attempt), failure));
   }
 
-  #resetText(reason: string, transportFailure: string | undefined): string {
-    return resetText(reason, transportFailure, this.attempts > 1);
-  }
-
-  #withRetryFlag(flag: string): string {
+  #tried({ endpoint, cluster }: UpstreamAttempt): Parameters<typeof notConnected>[0] {
     const retry = this.#forward?.retry;
-    return retry !== undefined && this.attempts > retry.maxRetries ? `${flag},${FLAG.upstreamRetryLimit}` : flag;
+    const exhausted = retry !== undefined && this.attempts > retry.maxRetries;
+    return { text: endpoint.settings.text, cluster: cluster.name, retried: this.attempts > 1, exhausted };
   }
 
   #overflow(detail: string): void {
     this.cluster?.stats.response(503);
-    this.reply(503, this.#resetText("overflow", undefined), {
-      details: "upstream_reset_before_response_started{overflow}",
-      flags: FLAG.upstreamOverflow,
-      overloaded: true,
-      why: detail,
-    });
+    this.reply(overflow(detail, this.attempts > 1));
   }
 
   tryTimedOut(attempt: UpstreamAttempt): void {
     attempt.cluster.stats.rqPerTryTimeout.value++;
     attempt.cancel();
     if (!this.#responding && this.#mayRetry({ kind: "timeout" })) return this.#retry();
-    this.#replyTimeout(attempt.cluster, "response_timeout");
+    this.#replyTimeout(attempt.cluster);
   }
 
   #timedOut(): void {
@@ -477,10 +341,10 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     this.attempt?.cancel();
     if (cluster === undefined) return;
     cluster.stats.rqTimeout.value++;
-    this.#replyTimeout(cluster, "response_timeout");
+    this.#replyTimeout(cluster);
   }
 
-  #replyTimeout(cluster: EndpointCluster, details: string): void {
+  #replyTimeout(cluster: EndpointCluster): void {
     this.flags = FLAG.upstreamTimeout;
     if (this.#responding) {
       this.stream.abort();
@@ -488,12 +352,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
       return;
     }
     cluster.stats.response(504);
-    const endpoint = this.attempt?.endpoint.settings.text;
-    this.reply(504, "upstream request timeout", {
-      details,
-      flags: FLAG.upstreamTimeout,
-      why: `${endpoint ?? cluster.name} did not answer within ${this.#forward?.timeoutMs ?? 0} ms`,
-    });
+    this.reply(notAnsweredInTime(this.attempt?.endpoint.settings.text ?? cluster.name, this.#forward?.timeoutMs ?? 0));
   }
 
   #mayRetry(outcome: Outcome): boolean {
@@ -517,17 +376,17 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     this.machine.wheel.set(this.#later, backOffMs(retry, this.attempts, this.machine.random.next()));
   }
 
-  /** An answer of our own. */
-  reply(status: number, body: string, options: { details: string; flags?: string; why?: string | undefined; location?: string; overloaded?: boolean }): void {
+  reply(answer: OwnAnswer): void {
     if (this.#done || this.#responding) return;
+    const { status, body } = answer;
     this.#responding = true;
-    this.statusDetails = options.details;
-    if (options.flags !== undefined) this.flags = options.flags;
+    this.statusDetails = answer.details;
+    if (answer.flags !== undefined) this.flags = answer.flags;
     const headers = new HeaderBlock();
-    if (options.location !== undefined) headers.add(LOCATION, options.location);
+    if (answer.location !== undefined) headers.add(LOCATION, answer.location);
     if (body !== "") headers.add(CONTENT_TYPE, "text/plain");
-    if (options.overloaded === true) headers.add(OVERLOADED, "true");
-    if (options.why !== undefined && this.#maySayWhy()) headers.add(WHY, printable(options.why));
+    if (answer.overloaded === true) headers.add(OVERLOADED, "true");
+    if (answer.why !== undefined && this.#maySayWhy()) headers.add(WHY, printable(answer.why));
     this.route?.responseMutation?.(headers, this);
     const bytes = Buffer.from(body);
     headers.add(CONTENT_LENGTH, String(bytes.length));
@@ -547,7 +406,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     const { manager, machine } = this;
     const { headers } = head;
     this.status = head.status;
-    this.#responseHeaders = headers;
+    this.responseHeaders = headers;
     if (manager.serverHeader === "overwrite" || (manager.serverHeader === "append-if-absent" && !headers.has(SERVER))) headers.set(SERVER, manager.serverName);
     if (!headers.has(DATE)) headers.add(DATE, machine.httpDate());
     if (manager.requestIdInResponse) headers.set(REQUEST_ID, this.header(REQUEST_ID) ?? "");
@@ -562,7 +421,7 @@ export class Exchange implements RequestHandler, AttemptOwner, AccessRecord, Req
     if (this.#timeout !== undefined) machine.wheel.cancel(this.#timeout);
     if (this.#later !== undefined) machine.wheel.cancel(this.#later);
     this.attempt?.released();
-    this.durationMs = Math.round(machine.turn.ms - this.#startedAt);
+    this.durationMs = Math.round(machine.turn.ms - this.startedAt);
     manager.stats.rqActive.value--;
     manager.stats.completed(this.status, this.durationMs);
     machine.traffic?.record(this);

@@ -5,8 +5,9 @@
  */
 import { bitOf, headerLine, type HeaderName, spells, uninternedName } from "./header-name.ts";
 
-/** Offsets per header: name start, name end, value start, value end, hash, state. The line ends 2 bytes (CRLF) after `lineEnd`. */
-const WIDTH = 7;
+/** Per header: name start, name end, value start, value end, hash, state. Its line ends where the next one's name starts. */
+const WIDTH = 6;
+const STATE = 5;
 const INITIAL_HEADERS = 16;
 const KEPT = 0;
 const REMOVED = 1;
@@ -42,7 +43,7 @@ export class HeaderBlock {
   }
 
   /** Called by a parser, in order of the lines. Offsets are into `text`, which the parser sets when the head is whole. */
-  mark(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, lineEnd: number, hash: number): void {
+  mark(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, hash: number): void {
     let at = this.#at;
     const base = this.count * WIDTH;
     if (base + WIDTH > at.length) {
@@ -54,9 +55,8 @@ export class HeaderBlock {
     at[base + 1] = nameEnd;
     at[base + 2] = valueStart;
     at[base + 3] = valueEnd;
-    at[base + 4] = lineEnd;
-    at[base + 5] = hash;
-    at[base + 6] = KEPT;
+    at[base + 4] = hash;
+    at[base + STATE] = KEPT;
     this.#bits |= bitOf(hash);
     this.count++;
   }
@@ -64,7 +64,7 @@ export class HeaderBlock {
   #is(i: number, name: HeaderName): boolean {
     const at = this.#at;
     const base = i * WIDTH;
-    return at[base + 5] === name.hash && at[base + 6] === KEPT && spells(this.text, at[base] ?? 0, at[base + 1] ?? 0, name.lower);
+    return at[base + 4] === name.hash && at[base + STATE] === KEPT && spells(this.text, at[base] ?? 0, at[base + 1] ?? 0, name.lower);
   }
 
   #value(i: number): string {
@@ -127,7 +127,7 @@ export class HeaderBlock {
     if ((this.#bits & name.bit) !== 0) {
       for (let i = 0; i < this.count; i++) {
         if (!this.#is(i, name)) continue;
-        this.#at[i * WIDTH + 6] = REMOVED;
+        this.#at[i * WIDTH + STATE] = REMOVED;
         this.#anyRemoved = true;
       }
     }
@@ -143,9 +143,9 @@ export class HeaderBlock {
   removeWhere(unwanted: (lowerName: string) => boolean): void {
     for (let i = 0; i < this.count; i++) {
       const base = i * WIDTH;
-      if (this.#at[base + 6] !== KEPT) continue;
+      if (this.#at[base + STATE] !== KEPT) continue;
       if (!unwanted(this.text.slice(this.#at[base], this.#at[base + 1]).toLowerCase())) continue;
-      this.#at[base + 6] = REMOVED;
+      this.#at[base + STATE] = REMOVED;
       this.#anyRemoved = true;
     }
     for (let i = this.#addedNames.length - 1; i >= 0; i--) {
@@ -165,10 +165,10 @@ export class HeaderBlock {
       let from = this.linesStart;
       for (let i = 0; i < this.count; i++) {
         const base = i * WIDTH;
-        if (at[base + 6] === KEPT) continue;
+        if (at[base + STATE] === KEPT) continue;
         const nameStart = at[base] ?? 0;
         if (nameStart > from) out += this.text.slice(from, nameStart);
-        from = at[base + 4] ?? 0;
+        from = i + 1 === this.count ? this.linesEnd : (at[base + WIDTH] ?? 0);
       }
       if (this.linesEnd > from) out += this.text.slice(from, this.linesEnd);
     }
@@ -183,7 +183,7 @@ export class HeaderBlock {
   *entries(): IterableIterator<readonly [string, string]> {
     for (let i = 0; i < this.count; i++) {
       const base = i * WIDTH;
-      if (this.#at[base + 6] === KEPT) yield [this.text.slice(this.#at[base], this.#at[base + 1]).toLowerCase(), this.#value(i)];
+      if (this.#at[base + STATE] === KEPT) yield [this.text.slice(this.#at[base], this.#at[base + 1]).toLowerCase(), this.#value(i)];
     }
     for (let i = 0; i < this.#addedNames.length; i++) yield [this.#addedNames[i]?.lower ?? "", this.#addedValues[i] ?? ""];
   }

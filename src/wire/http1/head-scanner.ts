@@ -146,7 +146,7 @@ export class HeadScanner {
     }
     let valueEnd = end;
     while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) valueEnd--;
-    this.block.mark(start - base, nameEnd - base, valueStart - base, valueEnd - base, end + 2 - base, hash);
+    this.block.mark(start - base, nameEnd - base, valueStart - base, valueEnd - base, hash);
     return undefined;
   }
 }
