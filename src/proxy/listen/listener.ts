@@ -6,14 +6,16 @@
 import { HostError } from "#host/host-error.ts";
 import type { Connection, ConnectionHandler, Listener as HostListener, NetError, SocketAddress } from "#host/net.ts";
 import { imaginedRequest } from "#decide/request-view.ts";
+import { FLAG } from "#proxy/http/flags.ts";
 import { HttpConnection } from "#proxy/http/http-connection.ts";
 import { enforce } from "#proxy/http/rbac-filter.ts";
 import type { ProxyMachine } from "#proxy/machine.ts";
-import type { Counter, Scope } from "#proxy/stats/stats.ts";
 import { WheelEntry } from "#proxy/timer-wheel.ts";
 import { readClientHello, sniffHttp } from "./client-hello.ts";
 import type { ChainRuntime, ListenerConfig } from "./compile-listener.ts";
+import { connectionRecord } from "./connection-record.ts";
 import { addressText, Downstream } from "./downstream.ts";
+import { ListenerStats } from "./listener-stats.ts";
 import type { OpenConnections } from "./open-connections.ts";
 import { TcpSession } from "./tcp-proxy.ts";
 
@@ -27,23 +29,14 @@ export class ListenerRuntime {
   config: ListenerConfig;
   readonly open: OpenConnections = new Set();
   #socket: HostListener | undefined;
-  readonly #scope: Scope;
-  readonly #cxTotal: Counter;
-  readonly #noChain: Counter;
-  readonly #sslHandshake: Counter;
-  readonly #sslError: Counter;
+  readonly #stats: ListenerStats;
 
   constructor(config: ListenerConfig, machine: ProxyMachine, find: (target: SocketAddress) => ListenerRuntime | undefined) {
     this.name = config.message.name;
     this.config = config;
     this.#machine = machine;
     this.#find = find;
-    const { address } = config;
-    this.#scope = machine.stats.listener("path" in address ? address.path : `${address.ip}_${address.port}`);
-    this.#cxTotal = this.#scope.counter("downstream_cx_total");
-    this.#noChain = this.#scope.counter("no_filter_chain_match");
-    this.#sslHandshake = this.#scope.counter("ssl.handshake");
-    this.#sslError = this.#scope.counter("ssl.connection_error");
+    this.#stats = new ListenerStats(machine.stats.listener(config.statName));
   }
 
   /** The address it listens at; differs from the configured one when that had port 0. */
@@ -92,13 +85,12 @@ export class ListenerRuntime {
     const { config } = this;
     const target = config.restoresDestination ? connection.facts.originalDestination : undefined;
     const handedTo = config.useOriginalDestination && target !== undefined ? this.#find(target) : undefined;
-    (handedTo ?? this).take(new Downstream(connection, target));
+    (handedTo ?? this).take(new Downstream(connection, target, this.#machine.clock.monotonic()));
   }
 
   take(downstream: Downstream): void {
-    this.#cxTotal.value++;
     const { inspectsTls, inspectsHttp } = this.config;
-    if (inspectsTls || inspectsHttp) new Inspection(this, this.#machine, downstream).begin();
+    if (inspectsTls || inspectsHttp) new Inspection(this, this.#machine, downstream, this.#stats).begin();
     else this.choose(downstream, undefined);
   }
 
@@ -106,10 +98,13 @@ export class ListenerRuntime {
   choose(downstream: Downstream, first: Uint8Array | undefined): void {
     const { config } = this;
     const chain = config.chains[config.match.match(downstream)];
+    this.#opened(downstream);
     if (chain === undefined) {
-      this.#noChain.value++;
-      downstream.connection.handle(ignoring);
-      downstream.connection.destroy();
+      this.#stats.noChain.value++;
+      downstream.flags = FLAG.noRoute;
+      // Plain text under STRICT ends here; Envoy's words for it.
+      const arrived = downstream.transportProtocol === "" ? "connection" : downstream.transportProtocol;
+      this.#refuse(downstream, `filter_chain_not_found: no filter chain of listener ${this.name} is for this ${arrived}`);
       return;
     }
     if (chain.tls === undefined) {
@@ -126,26 +121,34 @@ export class ListenerRuntime {
     const { connection } = downstream;
     const context = chain.tls?.context();
     if (context === undefined) {
-      this.#scope.counter("downstream_context_secrets_not_ready").value++;
-      connection.handle(ignoring);
-      connection.destroy();
-      return;
+      this.#stats.secretsNotReady.value++;
+      downstream.transportFailure = "TLS error: Secret is not supplied by SDS";
+      return this.#refuse(downstream, downstream.transportFailure);
     }
-    const deadline = new WheelEntry(() => connection.destroy());
+    const deadline = new WheelEntry(() => {
+      this.#stats.handshakeTimeout.value++;
+      downstream.terminationDetails = "transport socket timeout was reached";
+      connection.destroy();
+    });
     if (chain.handshakeTimeoutMs > 0) this.#machine.wheel.set(deadline, chain.handshakeTimeoutMs);
     connection.handle({
       onConnect: () => {
         this.#machine.wheel.cancel(deadline);
-        this.#sslHandshake.value++;
         const { tls } = connection.facts;
+        this.#stats.secured(tls);
         if (tls !== undefined) downstream.secured(tls);
         const handler = this.#handler(chain, downstream);
         if (handler !== undefined) connection.handle(handler);
       },
       onData: () => undefined,
-      onClose: () => {
+      onClose: (error) => {
         this.#machine.wheel.cancel(deadline);
-        this.#sslError.value++;
+        this.#stats.tlsFailed(error);
+        if (error !== undefined) {
+          downstream.transportFailure = `TLS error: ${error.message}`;
+          this.#machine.refused({ details: `TLS handshake failed: ${error.message}`, downstream });
+        }
+        downstream.end();
       },
     });
     connection.startTls(context, first);
@@ -156,6 +159,8 @@ export class ListenerRuntime {
       const denial = enforce(filter, stats, downstream, noRequest);
       if (denial === undefined) continue;
       this.#refuse(downstream, denial.details);
+      if (chain.terminal.kind === "tcp" && chain.terminal.settings.accessLogs.any)
+        chain.terminal.settings.accessLogs.write(connectionRecord(this.#machine, downstream));
       return undefined;
     }
     const { terminal } = chain;
@@ -165,11 +170,25 @@ export class ListenerRuntime {
     return session;
   }
 
+  /** It has a chain, or will never have one: from here on it is a connection, and has one end. */
+  #opened(downstream: Downstream): void {
+    const { stats, accessLogs } = { stats: this.#stats, accessLogs: this.config.accessLogs };
+    stats.cxTotal.value++;
+    stats.cxActive.value++;
+    downstream.ended = () => {
+      stats.cxActive.value--;
+      stats.cxDestroy.value++;
+      stats.cxLength.record(this.#machine.clock.monotonic() - downstream.startedAtMs);
+      if (accessLogs.any) accessLogs.write(connectionRecord(this.#machine, downstream));
+    };
+  }
+
   #refuse(downstream: Downstream, details: string): void {
-    const session = { details, downstream };
-    this.#machine.refused(session);
+    downstream.terminationDetails ??= details;
+    this.#machine.refused({ details, downstream });
     downstream.connection.handle(ignoring);
     downstream.connection.destroy();
+    downstream.end();
   }
 
   /** HTTP connections end after what is under way; `close` ends all. */
@@ -196,12 +215,14 @@ class Inspection implements ConnectionHandler {
   readonly #machine: ProxyMachine;
   readonly #downstream: Downstream;
   readonly #deadline: WheelEntry;
+  readonly #stats: ListenerStats;
   #bytes: Uint8Array = new Uint8Array(0);
   #needsTls: boolean;
   #needsHttp: boolean;
   #over = false;
 
-  constructor(listener: ListenerRuntime, machine: ProxyMachine, downstream: Downstream) {
+  constructor(listener: ListenerRuntime, machine: ProxyMachine, downstream: Downstream, stats: ListenerStats) {
+    this.#stats = stats;
     this.#listener = listener;
     this.#machine = machine;
     this.#downstream = downstream;
@@ -213,6 +234,7 @@ class Inspection implements ConnectionHandler {
   begin(): void {
     const { inspectTimeoutMs } = this.#listener.config;
     if (inspectTimeoutMs > 0) this.#machine.wheel.set(this.#deadline, inspectTimeoutMs);
+    this.#stats.preCxActive.value++;
     this.#downstream.connection.handle(this);
   }
 
@@ -239,25 +261,34 @@ class Inspection implements ConnectionHandler {
   }
 
   #end(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#machine.wheel.cancel(this.#deadline);
+    if (!this.#stop()) return;
     if (this.#downstream.transportProtocol === "") this.#downstream.transportProtocol = "raw_buffer";
     this.#listener.choose(this.#downstream, this.#bytes);
   }
 
+  /** False when it has stopped before. */
+  #stop(): boolean {
+    if (this.#over) return false;
+    this.#over = true;
+    this.#stats.preCxActive.value--;
+    this.#machine.wheel.cancel(this.#deadline);
+    return true;
+  }
+
   #expired(): void {
+    this.#stats.preCxTimeout.value++;
     // A server that speaks first: the client waits for us.
     if (this.#listener.config.continueOnTimeout) this.#end();
-    else this.#downstream.connection.destroy();
+    else if (this.#stop()) this.#downstream.connection.destroy();
   }
 
   onEnd(): void {
+    if (!this.#stop()) return;
+    this.#stats.inspectorClosed.value++;
     this.#downstream.connection.destroy();
   }
 
   onClose(_error?: NetError): void {
-    this.#over = true;
-    this.#machine.wheel.cancel(this.#deadline);
+    if (this.#stop()) this.#stats.inspectorClosed.value++;
   }
 }
