@@ -5,7 +5,7 @@
  */
 import { HeaderBlock } from "#wire/http/header-block.ts";
 import { CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, LOCATION, SERVER } from "#wire/http/names.ts";
-import type { RequestHandler, RequestHead, ResponseHead, ServerStream, StreamFailure } from "#wire/http/stream.ts";
+import type { RequestHandler, ResponseHead, StreamFailure } from "#wire/http/stream.ts";
 import { backOffMs, type Outcome } from "#decide/retry/retry.ts";
 import { WheelEntry } from "#proxy/timer-wheel.ts";
 import type { ConnectFailure, EndpointCluster } from "#proxy/upstream/endpoint.ts";
