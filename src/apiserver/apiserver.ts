@@ -14,6 +14,7 @@ import { KINDS, type KindId } from "#model/kinds.ts";
 import type { WorldReader } from "#model/world.ts";
 import { podServiceAccount, type Admission } from "./admission.ts";
 import { serviceAllocator } from "./allocate.ts";
+import { forgetWhatRan } from "./before-anything-runs.ts";
 import { GarbageCollector } from "./garbage-collector.ts";
 import { Handler } from "./handler.ts";
 import { Lists } from "./listing.ts";
@@ -41,6 +42,8 @@ export interface ApiServerOptions {
   readonly serviceCidr?: string;
   /** Where `kubernetes.default` leads; absent: the Service is not made. */
   readonly endpoint?: { readonly ip: string; readonly port: number };
+  /** The whole cluster starts, with these nodes, and not this server alone: what is stored as running does not run. */
+  readonly startsWithNodes?: readonly string[];
   /** A request failed for a reason that is ours. */
   readonly onBug?: (error: unknown, what: string) => void;
 }
@@ -63,6 +66,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     allocator: serviceAllocator(store, serviceCidr),
   });
   ensureSystemObjects(registry, options.endpoint, serviceCidr);
+  if (options.startsWithNodes !== undefined) forgetWhatRan(store, host.clock, options.startsWithNodes);
   const collector = new GarbageCollector(registry, host.clock);
   const watches = new Watches(store, host.clock);
   const handler = new Handler({

@@ -1,5 +1,5 @@
 /** The control plane on the real machine, with the embedded API server in it: `control.ts --config FILE`. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type Admission, startApiServer } from "#apiserver/apiserver.ts";
 import { connectApi } from "#client/client.ts";
@@ -45,6 +45,8 @@ async function start(config: RuntimeConfig): Promise<Running> {
   const api = certificatesOf(config, "api");
   const own = certificatesOf(config, "control");
   const address = addressOf(config.apiUrl);
+  // /run dies with the cluster: this program may end and come back while nodes and pods go on.
+  const startedBefore = `${config.runDir}/api-started`;
   const server = await startApiServer({
     host,
     address,
@@ -55,9 +57,11 @@ async function start(config: RuntimeConfig): Promise<Running> {
     nodeClientTls: own,
     serviceCidr: config.serviceCIDR,
     endpoint: address,
+    ...(existsSync(startedBefore) ? {} : { startsWithNodes: config.nodes.map(({ name }) => name) }),
     onBug: (error, what) => log.error("a request failed for a reason of ours", { object: what, error }),
   });
   parts.add("API server", server);
+  writeFileSync(startedBefore, "");
   stored = server.world;
   log.info("the API answers", { address: config.apiUrl });
   const mesh = (name: string): string => readFileSync(`${config.stateDir}/pki/mesh-ca.${name}`, "utf8");
