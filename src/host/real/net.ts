@@ -8,7 +8,7 @@ import type { Server } from "node:net";
 import { rmSync } from "node:fs";
 import { HostError } from "#host/host-error.ts";
 import type { Connection, ConnectionHandler, ConnectOptions, Listener, ListenOptions, Net, SocketAddress, StreamAddress } from "#host/net.ts";
-import { NodeConnection, readingOptions } from "./net/connection.ts";
+import { NodeConnection, SOCKET_OPTIONS } from "./net/connection.ts";
 import { bindDatagram } from "./net/datagram.ts";
 import { NodeFacts } from "./net/facts.ts";
 import { handleOf } from "./net/node-handle.ts";
@@ -99,8 +99,8 @@ function isStale(cause: unknown, address: { readonly path: string }): Promise<bo
 }
 
 /**
- * Node's server makes sockets without `onread`, so its accept callback is replaced: the handle becomes a socket of ours.
- * Nothing is read until the connection has a handler.
+ * Node's server makes sockets that it reads itself, so its accept callback is replaced: the handle becomes a socket of
+ * ours. Nothing is read until the connection has a handler.
  */
 function takeOver(
   server: Server,
@@ -112,10 +112,8 @@ function takeOver(
   listening.onconnection = (error: number, handle: NodeHandle | undefined): void => {
     if (error !== 0 || handle === undefined) return;
     handle.setNoDelay?.(true);
-    const target: { connection: NodeConnection | undefined } = { connection: undefined };
-    const socket = new Socket({ ...readingOptions(target), handle } as object);
-    target.connection = new NodeConnection(socket, { connected: true, facts: new NodeFacts(socket, kind) });
-    accepted(target.connection);
+    const socket = new Socket({ ...SOCKET_OPTIONS, handle } as object);
+    accepted(new NodeConnection(socket, { connected: true, facts: new NodeFacts(socket, kind) }));
   };
 }
 
@@ -125,11 +123,11 @@ function listeningAddress(server: Server, asked: StreamAddress): StreamAddress {
 }
 
 function connect(options: ConnectOptions, handler: ConnectionHandler): Connection {
-  const target: { connection: NodeConnection | undefined } = { connection: undefined };
-  const { socket, start } = outgoing(options, target);
+  const { socket, start } = outgoing(options);
+  // Or Node begins to read when it has connected.
+  socket.pause();
   const isUnix = "path" in options.address;
   const connection = new NodeConnection(socket, { connected: false, facts: new NodeFacts(socket, { isUnix, wantsOriginalDestination: false }) });
-  target.connection = connection;
   connection.handle(handler);
   if (options.timeoutMs !== undefined)
     connection.failAfter(options.timeoutMs, `connecting to ${name(options.address)} took longer than ${options.timeoutMs} ms`);
@@ -144,28 +142,25 @@ function connect(options: ConnectOptions, handler: ConnectionHandler): Connectio
 }
 
 /** A socket that is not connected yet, and what connects it. */
-function outgoing(
-  options: ConnectOptions,
-  target: { connection: NodeConnection | undefined },
-): { socket: Socket; start: (connection: NodeConnection) => void } {
+function outgoing(options: ConnectOptions): { socket: Socket; start: (connection: NodeConnection) => void } {
   const { address, sourceIp } = options;
   if ("path" in address) {
-    const socket = new Socket(readingOptions(target));
+    const socket = new Socket(SOCKET_OPTIONS);
     return { socket, start: () => socket.connect({ path: address.path }) };
   }
   const to = { host: address.ip, port: address.port };
   if (options.mark === undefined && options.netns === undefined) {
-    const socket = new Socket(readingOptions(target));
+    const socket = new Socket(SOCKET_OPTIONS);
     return { socket, start: () => socket.connect(sourceIp === undefined ? to : { ...to, localAddress: sourceIp }) };
   }
   try {
     const fd = rawSocket({ type: "stream", address, netns: options.netns, mark: options.mark });
     if (sourceIp !== undefined) bindRaw(fd, { ip: sourceIp, port: 0 });
-    const socket = new Socket({ ...readingOptions(target), fd });
+    const socket = new Socket({ ...SOCKET_OPTIONS, fd });
     return { socket, start: () => socket.connect(to) };
   } catch (cause) {
     const error = asHostError(cause, address);
-    return { socket: new Socket(readingOptions(target)), start: (connection) => connection.fail(error.code, error.message) };
+    return { socket: new Socket(SOCKET_OPTIONS), start: (connection) => connection.fail(error.code, error.message) };
   }
 }
 

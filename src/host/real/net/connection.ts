@@ -1,10 +1,10 @@
 /**
  * One TCP, Unix or TLS connection over node:net and node:tls.
  *
- * Plain sockets read into one buffer that all connections share (`onread`): bytes are borrowed, nothing is allocated.
- * What one turn of the event loop writes is gathered and leaves by one send(2) through FFI, which also says how much
- * the kernel took, so that borrowed bytes are copied only when it did not take all; only that rest goes through Node's
- * own write queue. TLS sockets use Node's streams (`onread` hangs on them): one write, so one record, a turn.
+ * Plain sockets are read by recv(2) into one buffer that all connections share, when epoll says so (readiness.ts): bytes
+ * are borrowed, nothing is allocated. What one turn of the event loop writes is gathered and leaves by one send(2), which
+ * also says how much the kernel took, so that borrowed bytes are copied only when it did not take all; only that rest
+ * goes through Node's own write queue. TLS sockets use Node's streams: one write, so one record, a turn.
  */
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
@@ -14,6 +14,7 @@ import type { NodeFacts } from "./facts.ts";
 import { acceptTls } from "./tls-socket.ts";
 import { isTlsSettings } from "./tls-context.ts";
 import { handleOf } from "./node-handle.ts";
+import { atTurnEnd, isServing, type Readable, unwatch, watch } from "./readiness.ts";
 
 /** Above this much unsent a connection asks for patience: `onDrain` follows. */
 const HIGH_WATER_BYTES = 65_536;
@@ -21,6 +22,7 @@ const HIGH_WATER_BYTES = 65_536;
 const SEND_AT_ONCE_BYTES = 16_384;
 /** Larger reads need fewer turns; 256 KiB measured best for bodies, and still fits a second-level cache. */
 const READ_BUFFER_BYTES = 262_144;
+const MSG_DONTWAIT = 0x40;
 const MSG_DONTWAIT_NOSIGNAL = 0x4040;
 const MSG_MORE = 0x8000;
 const EAGAIN = 11;
@@ -29,24 +31,23 @@ const EINTR = 4;
 const gather = Buffer.allocUnsafeSlow(SEND_AT_ONCE_BYTES * 4);
 const noBytes = Buffer.alloc(0);
 
-/** Read buffer of all plain sockets: each reads, and its handler is done, before the next one reads. */
-const readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+/**
+ * Read buffer of all plain sockets: each reads, and its handler is done, before the next one reads. Not a Buffer: whoever
+ * keeps bytes takes `slice()` of them, which copies here and would not there.
+ */
+const readBuffer = new Uint8Array(READ_BUFFER_BYTES);
 
-/** Options that make a socket read into the shared buffer and hand the bytes to its connection. */
-export function readingOptions(target: { connection: NodeConnection | undefined }): {
-  readonly onread: { readonly buffer: Buffer; readonly callback: (length: number) => boolean };
-  readonly allowHalfOpen: true;
-  readonly readable: true;
-  readonly writable: true;
-  readonly manualStart: true;
-} {
-  const callback = (length: number): boolean => {
-    // Not a Buffer: whoever keeps bytes takes `slice()` of them, which copies here and would not there.
-    target.connection?.received(new Uint8Array(readBuffer.buffer, readBuffer.byteOffset, length));
-    return true;
-  };
-  return { onread: { buffer: readBuffer, callback }, allowHalfOpen: true, readable: true, writable: true, manualStart: true };
+/** Views of its beginning by their length: most reads are short, and requests of one client have one length. */
+const readViews: (Uint8Array | undefined)[] = [];
+const KEPT_VIEWS = 4096;
+
+function readView(length: number): Uint8Array {
+  if (length >= KEPT_VIEWS) return readBuffer.subarray(0, length);
+  return (readViews[length] ??= readBuffer.subarray(0, length));
 }
+
+/** Options of a socket that Node makes, but does not read. */
+export const SOCKET_OPTIONS = { allowHalfOpen: true, readable: true, writable: true, manualStart: true } as const;
 
 let dirty: NodeConnection[] = [];
 let flushing: NodeConnection[] = [];
@@ -59,7 +60,9 @@ function flushDirty(): void {
   connections.length = 0;
 }
 
-export class NodeConnection implements Connection {
+atTurnEnd(flushDirty);
+
+export class NodeConnection implements Connection, Readable {
   readonly facts: NodeFacts;
   #handler: ConnectionHandler | undefined;
   /** What bytes go through: the plain socket, or TLS over it. */
@@ -71,10 +74,14 @@ export class NodeConnection implements Connection {
   #connected: boolean;
   #queue: (Uint8Array | string)[] = [];
   #queuedBytes = 0;
+  sentBytes = 0;
   #isDirty = false;
   #wantsDrain = false;
   #paused = false;
   #ended = false;
+  /** Our half is sent and closed; the peer's half is. Of plain sockets. */
+  #finished = false;
+  #peerEnded = false;
   #closed = false;
   /** Our own destroy is no error. */
   #destroyed = false;
@@ -107,6 +114,7 @@ export class NodeConnection implements Connection {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#deadline);
+    unwatch(this.#fd, this, true);
     this.#fd = -1;
     this.#queue = [];
     this.#queuedBytes = 0;
@@ -118,12 +126,27 @@ export class NodeConnection implements Connection {
   handle(handler: ConnectionHandler): void {
     const isFirst = this.#handler === undefined;
     this.#handler = handler;
-    if (isFirst && this.#connected && !this.#paused && !this.#closed) this.#socket.resume();
+    if (isFirst && this.#connected && !this.#paused && !this.#closed) this.#read();
   }
 
-  /** From the socket. */
-  received(bytes: Uint8Array): void {
-    this.#handler?.onData(bytes);
+  #read(): void {
+    if (this.#tls !== undefined) this.#tls.resume();
+    else if (this.#fd >= 0 && !this.#peerEnded) watch(this.#fd, this);
+  }
+
+  /** The plain socket has something to read. */
+  readable(): void {
+    const length = libc().recv(this.#fd, readBuffer, READ_BUFFER_BYTES, MSG_DONTWAIT);
+    if (length > 0) this.#handler?.onData(readView(length));
+    else if (length === 0) {
+      this.#peerEnded = true;
+      unwatch(this.#fd, this, false);
+      this.#handler?.onEnd?.();
+      if (this.#finished) this.#socket.destroy();
+    } else {
+      const errno = libc().errno();
+      if (errno !== EAGAIN && errno !== EINTR) this.fail(errnoName(errno), `recv: ${errnoName(errno)}`);
+    }
   }
 
   /** A plain socket has connected, or a TLS handshake has finished. */
@@ -131,11 +154,11 @@ export class NodeConnection implements Connection {
     clearTimeout(this.#deadline);
     this.#connected = true;
     if (this.#tls === undefined) this.#fd = handleOf(this.#plain)?.fd ?? -1;
-    if (!this.#paused) this.#socket.resume();
+    if (!this.#paused) this.#read();
     this.#handler?.onConnect?.();
     if (this.#ended && !this.#closed) {
       this.flush();
-      this.#socket.end();
+      this.#finish();
     } else if (this.#queue.length > 0 && !this.#isDirty) this.#markDirty();
   }
 
@@ -148,18 +171,20 @@ export class NodeConnection implements Connection {
   wrapped(tls: TLSSocket): void {
     this.#plain.off("end", this.#onEnd);
     this.#plain.off("close", this.#onClose);
+    unwatch(this.#fd, this, false);
     this.#tls = tls;
     this.#socket = tls;
     this.#fd = -1;
     this.#connected = false;
     this.#listen(tls);
-    tls.on("data", (bytes: Buffer) => this.received(bytes));
+    tls.on("data", (bytes: Buffer) => this.#handler?.onData(bytes));
     if (this.#paused) tls.pause();
   }
 
   /** Ends the connection with an error; the first one is reported. */
   fail(code: string, message: string): void {
     if (!this.#destroyed) this.#error ??= { code, message };
+    unwatch(this.#fd, this, true);
     this.#socket.destroy();
   }
 
@@ -171,6 +196,7 @@ export class NodeConnection implements Connection {
     if (this.#ended || this.#closed || chunk.length === 0) return;
     this.#queue.push(chunk);
     this.#queuedBytes += chunk.length;
+    this.sentBytes += chunk.length;
     if (!this.#isDirty) this.#markDirty();
   }
 
@@ -182,13 +208,14 @@ export class NodeConnection implements Connection {
     }
     if (this.#queue.length > 0) this.#flushPlain(MSG_MORE);
     if (this.#ended) return;
+    this.sentBytes += bytes.length;
     const sent = this.#plain.writableLength > 0 ? 0 : this.#send(bytes, bytes.length, 0);
     if (sent >= 0 && sent < bytes.length) this.#writeRest(Buffer.from(bytes.subarray(sent)));
   }
 
   #markDirty(): void {
     this.#isDirty = true;
-    if (dirty.length === 0) setImmediate(flushDirty);
+    if (dirty.length === 0 && !isServing()) setImmediate(flushDirty);
     dirty.push(this);
   }
 
@@ -268,20 +295,32 @@ export class NodeConnection implements Connection {
 
   pause(): void {
     this.#paused = true;
-    this.#socket.pause();
+    if (this.#tls !== undefined) this.#tls.pause();
+    else unwatch(this.#fd, this, false);
   }
 
   resume(): void {
     this.#paused = false;
-    if (this.#connected && this.#handler !== undefined) this.#socket.resume();
+    if (this.#connected && this.#handler !== undefined && !this.#closed) this.#read();
   }
 
   end(): void {
     if (this.#ended || this.#closed) return;
     if (this.#connected) this.flush();
     this.#ended = true;
-    if (this.#connected) this.#socket.end();
+    if (this.#connected) this.#finish();
   }
+
+  #finish(): void {
+    if (this.#tls !== undefined) this.#tls.end();
+    else this.#plain.end(this.#sentEnd);
+  }
+
+  /** Node does not see the peer's end of a plain socket, so it does not close one that both have ended. */
+  readonly #sentEnd = (): void => {
+    this.#finished = true;
+    if (this.#peerEnded && this.#tls === undefined) this.#plain.destroy();
+  };
 
   destroy(reset = false): void {
     if (this.#closed) return;
@@ -289,6 +328,7 @@ export class NodeConnection implements Connection {
     this.#ended = true;
     this.#queue.length = 0;
     this.#queuedBytes = 0;
+    unwatch(this.#fd, this, true);
     const isReset = reset && !this.#plain.connecting && handleOf(this.#plain)?.setNoDelay !== undefined;
     if (isReset) this.#plain.resetAndDestroy();
     else this.#socket.destroy();
