@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { users, type User } from "../cluster/user.ts";
@@ -37,7 +38,18 @@ for (const { name: who, make } of users) {
       const node = [process.execPath.startsWith(user.checkout) ? process.execPath : "node", join(user.checkout, "test/pods/escape/inside.ts"), kind];
       const [program = "", ...args] = [...user.prefix, ...namespaces, "sh", "-c", surroundings, ...node];
       const path = `${join(user.checkout, "node_modules/.bin")}:/usr/sbin:/usr/bin:/sbin:/bin`;
-      const done = spawnSync(program, args, { encoding: "utf8", timeout: 60_000, env: { ...user.env, PATH: path }, cwd: "/" });
+      // A file that whoever started the cluster had open: it must not come as far as a pod.
+      const stray = openSync("/etc/hostname", "r");
+      const stdio = ["ignore", "pipe", "pipe", stray] as const;
+      const done = spawnSync(program, args, {
+        encoding: "utf8",
+        stdio: [...stdio],
+        timeout: 120_000,
+        killSignal: "SIGKILL",
+        env: { ...user.env, PATH: path },
+        cwd: "/",
+      });
+      closeSync(stray);
       assert.equal(done.status, 0, `the surroundings could not be made: ${done.stderr}`);
       findings = JSON.parse(done.stdout) as Findings;
     });

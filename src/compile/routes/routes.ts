@@ -106,6 +106,15 @@ export function podSide(wirings: readonly PodWiring[], gateway: string | undefin
   };
 }
 
+/** A new namespace starts with the machine's own IPv4 settings: a machine that is a router must not make routers of its pods. */
+const podSysctls = [
+  { key: "net.ipv4.ip_forward", value: "0" },
+  { key: "net.ipv4.conf.all.accept_source_route", value: "0" },
+  { key: "net.ipv4.conf.all.route_localnet", value: "0" },
+  { key: "net.ipv4.conf.eth0.route_localnet", value: "0" },
+  { key: "net.ipv6.conf.eth0.disable_ipv6", value: "1" },
+];
+
 /** One pod's link, and what is inside its namespace but for the tables. */
 export function wirePod(pod: LocalPod, settings: NodeSettings, tables: NetworkPlan["tables"]): PodWiring {
   const gatewayMac = hostMac(pod.uid);
@@ -122,7 +131,7 @@ export function wirePod(pod: LocalPod, settings: NodeSettings, tables: NetworkPl
         { destination: "0.0.0.0/0", link: "eth0", gateway: POD_GATEWAY },
       ],
       neighbours: [{ link: "eth0", mac: gatewayMac, ip: POD_GATEWAY }],
-      sysctls: [{ key: "net.ipv6.conf.eth0.disable_ipv6", value: "1" }],
+      sysctls: podSysctls,
       tables,
     },
   };

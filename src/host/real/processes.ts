@@ -8,6 +8,7 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { constants } from "node:os";
 import { HostError } from "#host/host-error.ts";
 import type { ChildProcess, ExitStatus, Processes, ProcessResult, RunOptions, SpawnOptions } from "#host/processes.ts";
+import { keepInheritedFiles } from "./inherited-files.ts";
 import { insideNetns } from "./network-namespace.ts";
 import { openTerminal } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
@@ -20,6 +21,7 @@ export function realProcesses(): Processes {
 }
 
 function spawn(options: SpawnOptions): ChildProcess {
+  keepInheritedFiles();
   const terminal = options.terminal === undefined ? undefined : openTerminal(options.terminal);
   const file = "object" === typeof options.output && "file" in options.output ? openSync(options.output.file, "a") : undefined;
   try {

@@ -46,7 +46,21 @@ const ownEtc = ["group", "hostname", "hosts", "nsswitch.conf", "passwd", "resolv
 
 /** Covering one of these would take away what the sandbox itself stands on (its /proc, the tools that exec uses). */
 const reserved = ["/", "/bin", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/opt/node", "/proc", "/sbin", "/sys", "/usr"];
-const reservedBelow = ["/bin/", "/dev/", "/lib/", "/lib64/", "/opt/node/", "/proc/", "/sbin/", "/sys/", "/usr/bin", "/usr/lib", "/usr/sbin"];
+const reservedBelow = [
+  "/bin/",
+  "/dev/",
+  "/etc/ld.so.cache",
+  "/etc/ld.so.preload",
+  "/lib/",
+  "/lib64/",
+  "/opt/node/",
+  "/proc/",
+  "/sbin/",
+  "/sys/",
+  "/usr/bin",
+  "/usr/lib",
+  "/usr/sbin",
+];
 
 /** Why a volume cannot be mounted at `path`; undefined when it can. */
 export function mountPathProblem(path: string): string | undefined {
@@ -65,9 +79,11 @@ export function fileSystemOptions(spec: FileSystemSpec): string[] {
   for (const path of system) options.push("--ro-bind-try", path, path);
   // Its own: the pid namespace's processes only, and null zero full random urandom tty ptmx.
   options.push("--proc", "/proc", "--dev", "/dev");
+  // The first process is bubblewrap's own and has no system call filter: nobody writes into its memory.
+  options.push("--tmpfs", "/proc/1", "--remount-ro", "/proc/1");
   options.push("--perms", "1777", "--tmpfs", "/tmp", "--perms", "1777", "--tmpfs", "/var/tmp", "--perms", "0755", "--tmpfs", "/run");
   options.push("--symlink", "../run", "/var/run");
-  options.push("--dir", "/root", "--dir", "/home", "--dir", "/etc");
+  options.push("--dir", "/root", "--dir", "/home", "--tmpfs", "/etc");
   for (const path of chosenEtc) options.push("--ro-bind-try", path, path);
   for (const name of ownEtc) options.push("--ro-bind", `${spec.etc}/${name}`, `/etc/${name}`);
   options.push("--ro-bind", spec.node, `${nodeFolder}/node`);
@@ -75,6 +91,8 @@ export function fileSystemOptions(spec: FileSystemSpec): string[] {
   for (const mount of [...spec.mounts].sort((a, b) => compare(cleanPath(a.path), cleanPath(b.path)))) {
     options.push(mount.readOnly ? "--ro-bind" : "--bind", mount.source, cleanPath(mount.path));
   }
+  // Who could write /etc/ld.so.preload would run code in every exec before it gives up its rights.
+  options.push("--remount-ro", "/etc");
   if (spec.readOnlyRoot) options.push("--remount-ro", "/");
   return options;
 }

@@ -5,7 +5,7 @@
 export interface Attempt {
   readonly name: string;
   readonly command: string;
-  /** Where the same command, run outside of the sandbox with the cluster's rights, shows that it would work: a reason says where it would not. */
+  /** Where the same command, run outside of the sandbox with the cluster's rights, shows that it would work: a reason says where it is not tried. */
   readonly control: { readonly root: true | string; readonly ordinary: true | string };
 }
 
@@ -13,9 +13,58 @@ const perl = (script: string): string => `perl -MSocket -MIO::Socket::UNIX -e '$
 const everywhere = { root: true, ordinary: true } as const;
 const oneUid = "a cluster of an ordinary user has one uid: there is no other to become";
 const notTried = "what it would do outside is not wanted here";
+const nothingLikeIt = { root: "outside, the first process is the test itself", ordinary: "outside, the first process is the test itself" } as const;
+
+/** A connection to a server beside the pod, after `prepare` has done to the socket S what it can; the server's answer tells who was reached. */
+function pastTheProxy(prepare: string, options: { readonly family?: string; readonly protocol?: number; readonly address?: string } = {}): string {
+  const { family = "AF_INET", protocol = 6, address = "pack_sockaddr_in(8080, inet_aton($ENV{SERVER}))" } = options;
+  const patience = "$SIG{ALRM} = sub { exit 1 }; alarm 1;";
+  return perl(
+    `${patience} socket(S, ${family}, SOCK_STREAM, ${protocol}) or exit 1; ${prepare}; connect(S, ${address}) or exit 1; exit(<S> =~ /DIRECT/ ? 0 : 1)`,
+  );
+}
+const rulesHold = "the pod's rules hold outside of the sandbox too, for all that carries no mark";
+const holdForAll = { root: rulesHold, ordinary: rulesHold } as const;
+
+/** IPPROTO_MPTCP 262, SO_BINDTODEVICE 25, IP_OPTIONS 4. The source route leads over the loopback, whose traffic is not the proxy's. */
+const bypasses: readonly Attempt[] = [
+  { name: "pass its proxy with the mark", command: pastTheProxy('setsockopt(S, 1, 36, pack("i", 0x539))'), control: everywhere },
+  { name: "pass its proxy by simply connecting", command: pastTheProxy("1"), control: holdForAll },
+  { name: "pass its proxy on a socket bound to its link", command: pastTheProxy('setsockopt(S, 1, 25, "eth0\\0")'), control: holdForAll },
+  { name: "pass its proxy on a socket bound to the loopback", command: pastTheProxy('setsockopt(S, 1, 25, "lo\\0")'), control: holdForAll },
+  {
+    name: "pass its proxy from the address that the proxy uses towards the application",
+    command: pastTheProxy('bind(S, pack_sockaddr_in(0, inet_aton("127.0.0.6"))) or exit 1'),
+    control: holdForAll,
+  },
+  {
+    name: "pass its proxy by a source route",
+    command: pastTheProxy('setsockopt(S, 0, 4, pack("C4 a4 C", 131, 7, 4, 0, inet_aton($ENV{SERVER}), 0)) or exit 1', {
+      address: 'pack_sockaddr_in(8080, inet_aton("127.0.0.1"))',
+    }),
+    control: holdForAll,
+  },
+  { name: "pass its proxy by MPTCP", command: pastTheProxy("1", { protocol: 262 }), control: holdForAll },
+  {
+    name: "pass its proxy by an IPv6 socket to the IPv4 address",
+    command: pastTheProxy("1", { family: "AF_INET6", address: 'pack_sockaddr_in6(8080, Socket::inet_pton(AF_INET6, "::ffff:$ENV{SERVER}"))' }),
+    control: holdForAll,
+  },
+  {
+    name: "pass its proxy by IPv6",
+    command: pastTheProxy("1", { family: "AF_INET6", address: "pack_sockaddr_in6(8080, Socket::inet_pton(AF_INET6, $ENV{SERVER6}))" }),
+    control: { root: "a pod has no IPv6 outside of its loopback", ordinary: "a pod has no IPv6 outside of its loopback" },
+  },
+  {
+    name: "pass its proxy by the mark as another uid",
+    command: `setpriv --reuid=1337 --regid=1337 --clear-groups ${pastTheProxy('setsockopt(S, 1, 36, pack("i", 0x539)) or exit 1')}`,
+    control: { root: "another uid has no rights outside either", ordinary: oneUid },
+  },
+];
 
 /** Values of SOL_SOCKET 1, SO_MARK 36, AF_PACKET 17, AF_VSOCK 40. */
 export const attempts: readonly Attempt[] = [
+  ...bypasses,
   { name: "flush the pod's rules", command: "nft flush ruleset", control: everywhere },
   { name: "add a rule before the mesh's", command: "nft add table inet mine", control: everywhere },
   { name: "add an address", command: "ip address add 10.9.9.9/32 dev lo", control: everywhere },
@@ -60,9 +109,9 @@ export const attempts: readonly Attempt[] = [
   { name: "find the network namespaces", command: 'ls "$NETNS"', control: everywhere },
   { name: "join another pod's network", command: 'nsenter --net="$OTHER_NETNS" true', control: everywhere },
   { name: "join the network of process 1", command: "nsenter --net=/proc/1/ns/net nft list ruleset", control: { root: true, ordinary: true } },
-  { name: "kill a neighbour", command: "kill -9 $NEIGHBOURS", control: everywhere },
-  { name: "see a neighbour's processes", command: 'grep -l neighbour-$MARKER /proc/[0-9]*/cmdline | grep -v -e "/$$/" -e self', control: everywhere },
+  { name: "see a neighbour's processes", command: 'grep -l "neighbour[-]$MARKER" /proc/[0-9]*/cmdline | grep -v -e "/$$/" -e self', control: everywhere },
   { name: "stop every process it can", command: "kill -STOP $NEIGHBOURS && kill -CONT $NEIGHBOURS", control: everywhere },
+  { name: "kill a neighbour", command: "kill -9 $NEIGHBOURS", control: everywhere },
   { name: "make a user namespace", command: "unshare --user true", control: everywhere },
   { name: "make a user namespace with rights in it", command: "unshare --user --map-root-user --net true", control: everywhere },
   { name: "mount something", command: "mount -t tmpfs none /mnt || mount -t tmpfs none /tmp", control: everywhere },
@@ -80,10 +129,46 @@ export const attempts: readonly Attempt[] = [
     command: 'su -c "grep -q SECRET $SECRETS/mesh-ca.key" </dev/null',
     control: { root: notTried, ordinary: "su asks for a password" },
   },
+  { name: "trace the first process", command: perl("exit(syscall(101, 16, 1, 0, 0) == 0 ? 0 : 1)"), control: nothingLikeIt },
+  { name: "write into the first process, which has no filter", command: perl('open(M, "+<", "/proc/1/mem") or exit 1'), control: nothingLikeIt },
+  { name: "see the first process's files", command: "ls /proc/1/fd /proc/1/root/ || readlink /proc/1/cwd", control: everywhere },
   {
-    name: "trace the first process",
-    command: perl('exit(syscall(101, 16, 1, 0, 0) == 0 && -e "/proc/1/root/etc/shadow" ? 0 : 1)'),
+    name: "take a file of the first process",
+    command: perl("my $p = syscall(434, 1, 0); exit(1) if $p < 0; exit(syscall(438, $p, 0, 0) < 0 ? 1 : 0)"),
+    control: everywhere,
+  },
+  {
+    name: "find files that the runtime left open",
+    command: perl(
+      'opendir(D, "/proc/self/fd"); my @l = grep { $_ > 2 } map { /^\\d+$/ ? $_ : 0 } readdir(D); exit(grep({ my $t = readlink("/proc/self/fd/$_"); defined $t && $t !~ m{^/proc/\\d+/fd} } @l) ? 0 : 1)',
+    ),
+    control: nothingLikeIt,
+  },
+  {
+    name: "run code in every exec before it gives up its rights",
+    command:
+      "touch /etc/ld.so.preload || { mv /etc /tmp/etc && mkdir /etc && touch /etc/ld.so.preload; } || { rm -f /etc/ld.so.cache && touch /etc/ld.so.cache; }",
     control: { root: notTried, ordinary: notTried },
+  },
+  {
+    name: "join the namespaces of whatever /proc shows",
+    command: 'for p in /proc/[0-9]*; do nsenter --target "${p#/proc/}" --net --mount true && exit 0; done; exit 1',
+    control: everywhere,
+  },
+  {
+    name: "take an SVID from an abstract socket of another pod",
+    command: `${perl('my $s = IO::Socket::UNIX->new(Peer => "\\0weft-victim") or exit 1; exit(<$s> =~ /SVID/ ? 0 : 1)')} || nsenter --net="$OTHER_NETNS" ${perl('my $s = IO::Socket::UNIX->new(Peer => "\\0weft-victim") or exit 1; exit(<$s> =~ /SVID/ ? 0 : 1)')}`,
+    control: everywhere,
+  },
+  {
+    name: "load a program into the kernel",
+    command: perl('my $a = pack("LLLL", 2, 4, 4, 1) . "\\0" x 100; exit(syscall(321, 0, $a, length $a) < 0 ? 1 : 0)'),
+    control: { root: true, ordinary: "kernels mostly refuse it to users" },
+  },
+  {
+    name: "open files by their number, past every mount",
+    command: perl('my $h = pack("LL", 128, 0) . "\\0" x 128; my $m = "\\0" x 8; my $p = "/usr\\0"; exit(syscall(303, -100, $p, $h, $m, 0) == 0 ? 0 : 1)'),
+    control: everywhere,
   },
   {
     name: "use the kernel's keyrings",
@@ -97,7 +182,7 @@ export const attempts: readonly Attempt[] = [
   },
 ];
 
-/** One script that tries all and prints "number status" for each. */
-export function attemptScript(): string {
-  return attempts.map(({ command }, index) => `( ${command} ) >/dev/null 2>&1; echo "${index} $?"`).join("\n");
+/** One script that tries those that are `wanted` and prints "number status" for each. */
+export function attemptScript(wanted: (attempt: Attempt) => boolean): string {
+  return attempts.map((attempt, index) => (wanted(attempt) ? `( ${attempt.command} ) >/dev/null 2>&1; echo "${index} $?"` : "")).join("\n");
 }

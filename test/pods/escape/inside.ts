@@ -6,10 +6,15 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { compileInterception } from "#compile/interception/interception.ts";
+import { DEFAULT_SETTINGS } from "#compile/node/settings.ts";
+import { wirePod } from "#compile/routes/routes.ts";
 import { realHost } from "#host/real/real.ts";
+import type { Pod } from "#model/core.ts";
 import { podEtc } from "#pods/pod-etc.ts";
 import { seccompFilter } from "#pods/sandbox/seccomp.ts";
 import { enterCommand, launchEnvironment, sandboxCommand, sandboxOptions, type SandboxSpec } from "#pods/sandbox/sandbox.ts";
+import { writeTable } from "#wire/nft/write.ts";
 import { attemptScript } from "./attempts.ts";
 
 export interface Findings {
@@ -18,7 +23,8 @@ export interface Findings {
   readonly neighbourLives: boolean;
 }
 
-const [base = "", kind = "ordinary"] = process.argv.slice(2);
+const [base = "", asked] = process.argv.slice(2);
+const kind = asked === "root" ? "root" : "ordinary";
 const host = realHost();
 /** As the runtime gives: a uid of the pod's own in a cluster of root. */
 const hostUid = kind === "root" ? 100_000 : undefined;
@@ -33,13 +39,8 @@ async function run(
   env: Readonly<Record<string, string>>,
 ): Promise<{ readonly code: number; readonly output: string; readonly errors: string }> {
   const [program = "", ...args] = command;
-  const child = spawn(program, args, { env: { ...env }, stdio: ["ignore", "pipe", "pipe"] });
-  const output: Buffer[] = [];
-  const errors: Buffer[] = [];
-  child.stdout.on("data", (bytes: Buffer) => void output.push(bytes));
-  child.stderr.on("data", (bytes: Buffer) => void errors.push(bytes));
-  const code = await new Promise<number>((resolve) => child.on("close", (status) => resolve(status ?? 255)));
-  return { code, output: Buffer.concat(output).toString("utf8"), errors: Buffer.concat(errors).toString("utf8") };
+  const { code, stdout, stderr } = await host.processes.run([program, ...args], { env });
+  return { code, output: stdout, errors: stderr };
 }
 
 async function makePod(name: string): Promise<void> {
@@ -53,12 +54,52 @@ async function makePod(name: string): Promise<void> {
   if (hostUid !== undefined) chownSync(`${base}/pods/${name}`, hostUid + 1, hostUid + 1);
   await host.netns.create(netns(name));
   await host.netns.sysctl(netns(name), "net.ipv4.ip_unprivileged_port_start", "0");
-  await run(["nsenter", `--net=${netns(name)}`, "sh", "-c", rules], launchEnvironment);
+  await must(["nsenter", `--net=${netns(name)}`, "sh", "-ec", "ip link set lo up; ip address add 10.0.0.7/32 dev lo"]);
   await new Promise<void>((resolve) => createServer((connection) => connection.end("SVID\n")).listen(socket(name), resolve));
   chmodSync(socket(name), 0o666);
 }
 
-const rules = "ip address add 10.0.0.7/32 dev lo; nft add table ip weft-proxy; nft add chain ip weft-proxy outbound '{ type nat hook output priority -100; }'";
+const meshed: Pod = {
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name: "attacker", namespace: "default" },
+  spec: { containers: [{ name: "app" }, { name: "istio-proxy" }] },
+};
+const server = "10.0.1.1";
+const server6 = "fd00:10::1";
+
+/** A server on the pod's link, and the product's own rules, with a listener in the place of the proxy. */
+async function makeNeighbourhood(name: string): Promise<void> {
+  const beside = netns("server");
+  await host.netns.create(beside);
+  const inside = ["nsenter", `--net=${netns(name)}`, "sh", "-ec"];
+  await must([...inside, `ip link add eth0 type veth peer name eth0 netns "$0"; ip link set eth0 up; ip route add ${server} dev eth0 src 10.0.0.7`, beside]);
+  await must([
+    "nsenter",
+    `--net=${beside}`,
+    "sh",
+    "-ec",
+    `ip link set eth0 up; ip address add ${server}/32 dev eth0; ip -6 address add ${server6}/64 dev eth0 nodad; ip route add 10.0.0.7 dev eth0`,
+  ]);
+  const { sysctls, tables } = wirePod({ uid: name, namespace: "default", name, ip: "10.0.0.7" }, DEFAULT_SETTINGS, compileInterception(meshed).tables).inside;
+  for (const { key, value } of sysctls) await host.netns.sysctl(netns(name), key, value);
+  for (const table of tables) await host.nft.apply(writeTable(table), netns(name));
+  const say = (words: string, place: string, port: number, ip = "0.0.0.0") =>
+    host.net.listen({ address: { ip, port }, netns: place }, (connection) => {
+      connection.handle({ onData() {}, onClose() {} });
+      connection.write(`${words}\n`);
+      connection.end();
+    });
+  await say("PROXIED", netns(name), 15001);
+  await say("PROXIED", netns(name), 15006);
+  await say("DIRECT", beside, 8080);
+  await say("DIRECT", beside, 8080, server6);
+}
+
+async function must(command: readonly string[]): Promise<void> {
+  const { code, errors } = await run(command, launchEnvironment);
+  if (code !== 0) throw new Error(`${command.join(" ")}: ${errors}`);
+}
 
 function sandbox(name: string, uid: number, command: readonly string[], env: Readonly<Record<string, string>>): SandboxSpec {
   return {
@@ -76,6 +117,9 @@ function sandbox(name: string, uid: number, command: readonly string[], env: Rea
     readOnlyRoot: false,
   };
 }
+
+const abstractServer =
+  '$| = 1; socket(S, AF_UNIX, SOCK_STREAM, 0); bind(S, pack_sockaddr_un("\\0weft-victim")) && listen(S, 5) or die; print "up\\n"; while (accept(C, S)) { syswrite C, "SVID\\n"; close C }';
 
 let launches = 0;
 
@@ -119,6 +163,10 @@ async function tryAll(): Promise<Findings> {
   writeFileSync(`${base}/seccomp`, seccompFilter());
   await makePod("victim");
   await makePod("attacker");
+  await makeNeighbourhood("attacker");
+  // In the victim's network namespace, where abstract names live.
+  const abstract = spawn("nsenter", [`--net=${netns("victim")}`, "perl", "-MSocket", "-e", abstractServer], { stdio: ["ignore", "pipe", "inherit"] });
+  await new Promise((resolve) => abstract.stdout.once("data", resolve));
 
   // So that the neighbour's process ids are not by chance those of the attacker's own processes.
   writeFileSync("/proc/sys/kernel/ns_last_pid", "20000");
@@ -131,23 +179,25 @@ async function tryAll(): Promise<Findings> {
     OWN_SOCKET: socket("attacker"),
     OTHER_NETNS: netns("victim"),
     NETNS: `${base}/netns`,
+    SERVER: server,
+    SERVER6: server6,
     NEIGHBOURS: `${init} ${main} ${neighbour.child.pid ?? 0}`,
     MARKER: marker,
   };
   const runs: Record<string, readonly number[]> = {};
-  for (const uid of [0, 1337, 65534]) {
-    const started = await run(launch(sandbox("attacker", uid, ["sh", "-c", attemptScript()], env)).command, launchEnvironment);
+  const tryAs = async (uid: number): Promise<void> => {
+    const started = await run(launch(sandbox("attacker", uid, ["sh", "-c", attemptScript(() => true)], env)).command, launchEnvironment);
     if (started.output === "") throw new Error(`the sandbox did not start: ${started.errors}`);
     runs[`${uid} start`] = statuses(started.output);
 
-    const host2 = start(sandbox("attacker", uid, ["sleep", "100"], env));
-    const inside = await mainPid(host2.status);
+    const running = start(sandbox("attacker", uid, ["sleep", "100"], env));
+    const inside = await mainPid(running.status);
     const enter = enterCommand({
       pid: inside.main,
       uid,
       gid: uid,
       hostUid,
-      command: ["sh", "-c", attemptScript()],
+      command: ["sh", "-c", attemptScript(() => true)],
       env,
       workingDirectory: "/",
       seccomp: `${base}/seccomp`,
@@ -157,15 +207,19 @@ async function tryAll(): Promise<Findings> {
     if (entered.output === "") throw new Error(`exec did not start: ${entered.errors}`);
     runs[`${uid} exec`] = statuses(entered.output);
     process.kill(inside.init, "SIGKILL");
-  }
+  };
+  await Promise.all([0, 1337, 65534].map(tryAs));
   const neighbourLives = (await host.files.stat(`/proc/${main}`)) !== undefined;
   // Last, because it succeeds: a decoy stands for the neighbour, and the attacker's network is what is left in pieces.
   const decoy = spawn("sh", ["-c", `: neighbour-${marker}; while :; do sleep 100; done`], { stdio: "ignore" });
-  const control = await run(["nsenter", `--net=${netns("attacker")}`, "unshare", "--mount", "--uts", "sh", "-c", attemptScript()], {
-    ...launchEnvironment,
-    ...env,
-    NEIGHBOURS: String(decoy.pid ?? 0),
-  });
+  const control = await run(
+    ["nsenter", `--net=${netns("attacker")}`, "unshare", "--mount", "--uts", "sh", "-c", attemptScript(({ control: each }) => each[kind] === true)],
+    {
+      ...launchEnvironment,
+      ...env,
+      NEIGHBOURS: String(decoy.pid ?? 0),
+    },
+  );
   runs["control"] = statuses(control.output);
   process.kill(init, "SIGKILL");
   return { runs, neighbourLives };
