@@ -9,11 +9,19 @@ export type PolicyRule = NonNullable<NonNullable<AuthorizationPolicy["spec"]>["r
 export interface Part {
   /** Within the rule: `from[0].source.principals`. */
   readonly field: string;
-  /** undefined: Weft cannot enforce it. */
+  /** undefined: it cannot be enforced, for the reason in `problem`. */
   readonly expr: Expr | undefined;
+  readonly problem?: PartProblem;
   /** Only a proxy that understands HTTP can tell. */
   readonly http: boolean;
   readonly side: "from" | "to";
+}
+
+export interface PartProblem {
+  /** "invalid": nobody could do what is written. */
+  readonly about: "unsupported" | "invalid";
+  /** Goes on after the field's name. */
+  readonly text: string;
 }
 
 export interface RuleParts {
@@ -28,12 +36,16 @@ type Reading = (value: string) => Leaf | Expr | undefined;
 interface FieldReading {
   readonly read: Reading;
   readonly http: boolean;
+  /** Of values that cannot be read: what they are not; absent: they are not supported yet. */
+  readonly wants?: string;
 }
 
-const tcp = (read: Reading): FieldReading => ({ read, http: false });
-const http = (read: Reading): FieldReading => ({ read, http: true });
+const tcp = (read: Reading, wants?: string): FieldReading => ({ read, http: false, ...(wants === undefined ? {} : { wants }) });
+const http = (read: Reading, wants?: string): FieldReading => ({ ...tcp(read, wants), http: true });
 
 const unreadable: Reading = () => undefined;
+const anAddress = "an address or a CIDR";
+const aPort = "a port (1 to 65535)";
 const cidrOf =
   (is: "sourceIp" | "remoteIp" | "destinationIp"): Reading =>
   (cidr) =>
@@ -43,27 +55,27 @@ const path: Reading = (value) => (value.includes("{") ? undefined : { is: "path"
 const sourceFields: Readonly<Record<string, FieldReading>> = {
   principals: tcp(principal),
   namespaces: tcp(namespacePrincipal),
-  ipBlocks: tcp(cidrOf("sourceIp")),
-  remoteIpBlocks: http(cidrOf("remoteIp")),
+  ipBlocks: tcp(cidrOf("sourceIp"), anAddress),
+  remoteIpBlocks: http(cidrOf("remoteIp"), anAddress),
   requestPrincipals: http(unreadable),
   trustDomains: tcp((domain) => ({ is: "principal", text: { kind: "regex", value: `spiffe://${wildcardRegex(domain, "[^/]*")}/.*` } })),
 };
 
 const operationFields: Readonly<Record<string, FieldReading>> = {
   hosts: http(hostHeader),
-  ports: tcp(portNumber),
+  ports: tcp(portNumber, aPort),
   methods: http((method) => ({ is: "header", name: ":method", text: textPattern(method) })),
   paths: http(path),
 };
 
 /** Conditions by key; the second of a pair says on which side of the rule it stands. */
 const conditionFields: Readonly<Record<string, readonly [FieldReading, Part["side"]]>> = {
-  "source.ip": [tcp(cidrOf("sourceIp")), "from"],
-  "remote.ip": [http(cidrOf("remoteIp")), "from"],
+  "source.ip": [tcp(cidrOf("sourceIp"), anAddress), "from"],
+  "remote.ip": [http(cidrOf("remoteIp"), anAddress), "from"],
   "source.namespace": [tcp(namespacePrincipal), "from"],
   "source.principal": [tcp(principal), "from"],
-  "destination.ip": [tcp(cidrOf("destinationIp")), "to"],
-  "destination.port": [tcp(portNumber), "to"],
+  "destination.ip": [tcp(cidrOf("destinationIp"), anAddress), "to"],
+  "destination.port": [tcp(portNumber, aPort), "to"],
   "connection.sni": [tcp((name) => ({ is: "sni", text: textPattern(name) })), "to"],
 };
 
@@ -74,6 +86,7 @@ export function ruleParts(rule: PolicyRule, namespace = ""): RuleParts {
     to: (rule.to ?? []).map(({ operation = {} }, i) => fieldParts(operation, operationFields, `to[${i}].operation`, "to")),
     when: (rule.when ?? []).flatMap(({ key, values = [], notValues = [] }, i) => {
       const [reading, side] = conditionFields[key] ?? [requestHeader(key), "from" as const];
+      if (values.length + notValues.length === 0) return [empty(`when[${i}]`, side, "has neither values nor notValues")];
       return [
         ...(values.length === 0 ? [] : [part(values, reading, { field: `when[${i}].values`, side, negated: false })]),
         ...(notValues.length === 0 ? [] : [part(notValues, reading, { field: `when[${i}].notValues`, side, negated: true })]),
@@ -88,8 +101,10 @@ function fieldParts(
   path: string,
   side: Part["side"],
 ): readonly Part[] {
-  return Object.entries(written).flatMap(([name, values = []]) => {
-    if (values.length === 0) return [];
+  const fieldsInUse = Object.entries(written).filter(([, values = []]) => values.length > 0);
+  // Whoever wrote it surely meant somebody or something: nothing is safer than everything.
+  if (fieldsInUse.length === 0) return [empty(path, side, "is empty")];
+  return fieldsInUse.flatMap(([name, values = []]) => {
     const positive = name.startsWith("not") ? name.charAt(3).toLowerCase() + name.slice(4) : name;
     const reading = fields[positive] ?? tcp(unreadable);
     return [part(values, reading, { field: `${path}.${name}`, side, negated: positive !== name })];
@@ -97,12 +112,23 @@ function fieldParts(
 }
 
 /** One value that cannot be read makes the whole part one that cannot be enforced. */
-function part(values: readonly string[], { read, http: isHttp }: FieldReading, of: { field: string; side: Part["side"]; negated: boolean }): Part {
+function part(values: readonly string[], { read, http: isHttp, wants }: FieldReading, of: { field: string; side: Part["side"]; negated: boolean }): Part {
   const exprs = values.map(read);
-  const readable = exprs.flatMap((expr) => (expr === undefined ? [] : [expr]));
   const { negated, ...rest } = of;
-  const expr = readable.length < exprs.length ? undefined : negated ? ({ is: "not", of: some(readable) } as const) : some(readable);
-  return { ...rest, expr, http: isHttp };
+  const unread = values.find((_, i) => exprs[i] === undefined);
+  if (unread !== undefined) {
+    const problem: PartProblem =
+      wants === undefined
+        ? { about: "unsupported", text: "cannot be enforced (not supported yet)" }
+        : { about: "invalid", text: `cannot be enforced: ${JSON.stringify(unread)} is not ${wants}` };
+    return { ...rest, expr: undefined, problem, http: isHttp };
+  }
+  const readable = some(exprs.flatMap((expr) => expr ?? []));
+  return { ...rest, expr: negated ? { is: "not", of: readable } : readable, http: isHttp };
+}
+
+function empty(field: string, side: Part["side"], text: string): Part {
+  return { field, side, expr: undefined, problem: { about: "invalid", text }, http: false };
 }
 
 /** "cluster.local/ns/default/sa/x" stands for the SPIFFE URI. */

@@ -2,7 +2,8 @@
  * AuthorizationPolicies of a workload: which select it, and what each rule demands.
  *
  * A part that cannot be enforced (not supported, not readable, or about HTTP where only TCP is seen) makes an ALLOW rule match
- * nothing; in a DENY rule the constraint is dropped, so that it denies more. Both are reported on the policy's status.
+ * nothing; in a DENY rule the constraint is dropped, so that it denies more. Both are reported on the policy's status. A CUSTOM
+ * policy, whose authorizer is never asked, denies what it would have asked about.
  */
 import type { AuthorizationPolicy } from "#model/istio.ts";
 import type { Provenance } from "#model/provenance.ts";
@@ -28,9 +29,10 @@ export interface Authorization {
 
 export type Action = "ALLOW" | "DENY";
 
-/** undefined: an action that Weft does not do; the policy is not in force. */
+/** What a policy does to the requests that its rules match; undefined (AUDIT): nothing. */
 export function actionOf(policy: AuthorizationPolicy): Action | undefined {
   const action = policy.spec?.action ?? "ALLOW";
+  if (action === "CUSTOM") return "DENY";
   return action === "ALLOW" || action === "DENY" ? action : undefined;
 }
 
@@ -66,7 +68,8 @@ function compileRule(
   { action, isHttp, namespace }: { readonly action: Action; readonly isHttp: boolean; readonly namespace: string },
 ): Pick<AuthorizationRule, "from" | "to"> {
   const { from, to, when } = ruleParts(rule, namespace);
-  const compile = (parts: readonly Part[]): Expr => all(parts.map((part) => enforceable(part, isHttp) ?? (action === "ALLOW" ? never : always)));
+  if (action === "ALLOW" && [...from.flat(), ...to.flat(), ...when].some((part) => enforceable(part, isHttp) === undefined)) return { from: never, to: never };
+  const compile = (parts: readonly Part[]): Expr => all(parts.map((part) => enforceable(part, isHttp) ?? always));
   const source = from.length === 0 ? always : some(from.map(compile));
   const operation = to.length === 0 ? always : some(to.map(compile));
   return {

@@ -142,27 +142,32 @@ function sameSelector(a: PeerAuthentication, b: PeerAuthentication): boolean {
 
 export function authorizationPolicyFindings(policy: AuthorizationPolicy, world: WorldReader): readonly Finding[] {
   const { action = "ALLOW", targetRef, targetRefs = [], rules = [], provider } = policy.spec ?? {};
-  if (actionOf(policy) === undefined) return [unsupported("spec.action", `${action} is not supported yet, so this policy has no effect`)];
+  const effective = actionOf(policy);
+  if (effective === undefined) return [unsupported("spec.action", `${action} is not supported yet, so this policy has no effect`)];
   if (targetRef !== undefined || targetRefs.length > 0) {
     return [
       unsupported(targetRef === undefined ? "spec.targetRefs" : "spec.targetRef", "is not supported yet, so this policy has no effect; use spec.selector"),
     ];
   }
-  const effect = action === "ALLOW" ? "so what it stands in allows nothing" : "so it is left out, and the rule denies more";
+  const effect = effective === "ALLOW" ? "so its rule allows nothing" : "so it is left out, and the rule denies more";
   const parts = rules.flatMap((rule, i) => {
     const { from, to, when } = ruleParts(rule, namespaceOf(policy));
     return [...from.flat(), ...to.flat(), ...when].map((part) => ({ ...part, field: `spec.rules[${i}].${part.field}` }));
   });
   const overTcp = tcpPorts(policy, world);
   return [
+    ...(action === "CUSTOM" ? [unsupported("spec.action", "CUSTOM is not supported yet, so what its rules match is denied")] : []),
     ...(provider === undefined ? [] : [unsupported("spec.provider")]),
-    ...parts.filter(({ expr }) => expr === undefined).map(({ field }) => unsupported(field, `cannot be enforced (not supported yet), ${effect}`)),
+    ...parts.flatMap(({ field, problem }) => {
+      if (problem === undefined) return [];
+      return [problem.about === "invalid" ? invalid(field, `${problem.text}, ${effect}`) : unsupported(field, `${problem.text}, ${effect}`)];
+    }),
     ...parts
       .filter(({ expr, http }) => expr !== undefined && http && overTcp.length > 0)
       .map(({ field }) =>
         unsupported(
           field,
-          `cannot be told on ports that are not HTTP (${overTcp.join(", ")}): there ${action === "ALLOW" ? "it allows nothing" : "it is left out, and the rule denies more"}`,
+          `cannot be told on ports that are not HTTP (${overTcp.join(", ")}): there ${effective === "ALLOW" ? "its rule allows nothing" : "it is left out, and the rule denies more"}`,
         ),
       ),
   ];

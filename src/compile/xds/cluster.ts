@@ -45,7 +45,7 @@ export function outbound(facts: OutboundClusterFacts): EncodedResource {
     edsClusterConfig: { edsConfig: ads(), serviceName: name },
     connectTimeout: durationOf(connectTimeoutMs),
     lbPolicy: balancing[facts.policy.balancing],
-    metadata: provenanceMetadata(facts.by),
+    metadata: provenanceMetadata(facts.by, { tls: facts.policy.tlsBy }),
     ...securityOf(facts),
   });
   return encodeResource(ClusterSchema, name, cluster, facts.by);

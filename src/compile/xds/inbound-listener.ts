@@ -86,11 +86,11 @@ interface ChainFacts {
   readonly filters: Filter[];
 }
 
-function chains({ port, mode: { mode, by: modeBy }, by = modeBy, passesForeignTls, filters }: ChainFacts): readonly FilterChain[] {
+function chains({ port, mode: { mode, by: modeBy }, by, passesForeignTls, filters }: ChainFacts): readonly FilterChain[] {
   const where: FilterChainMatch = port === undefined ? {} : { destinationPort: port };
   const name = port === undefined ? "virtualInbound-catchall" : `0.0.0.0_${port}`;
   const source = modeBy ?? by;
-  const metadata = source === undefined ? {} : { metadata: provenanceMetadata(source) };
+  const metadata = source === undefined ? {} : { metadata: provenanceMetadata(source, { port: by }) };
   const withTls = (alpns: string[]): FilterChain => ({
     name: `${name}-mtls`,
     filterChainMatch: { ...where, transportProtocol: "tls", applicationProtocols: alpns },

@@ -19,9 +19,10 @@ export function socketAddress(address: string, port: number): Address {
   return create(AddressSchema, { address: { case: "socketAddress", value: { address, portSpecifier: { case: "portValue", value: port } } } });
 }
 
-/** Where a part of the configuration came from: `weft.dev: { by }`. */
-export function provenanceMetadata(by: Provenance): Metadata {
-  return create(MetadataSchema, { filterMetadata: { "weft.dev": { by: formatProvenance(by) } } });
+/** Where a part of the configuration came from: `weft.dev: { by }`, and, where two objects decide, what else did. */
+export function provenanceMetadata(by: Provenance, more: Readonly<Record<string, Provenance | undefined>> = {}): Metadata {
+  const others = Object.entries(more).flatMap(([key, other]) => (other === undefined ? [] : [[key, formatProvenance(other)] as const]));
+  return create(MetadataSchema, { filterMetadata: { "weft.dev": { by: formatProvenance(by), ...Object.fromEntries(others) } } });
 }
 
 /** All resources of a proxy, its secrets too, come over one aggregated stream. */
