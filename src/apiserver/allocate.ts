@@ -32,7 +32,10 @@ interface Pool {
 
 function allocate(service: Service, old: Service | undefined, pool: Pool): Service | readonly Problem[] {
   if (service.spec === undefined) return service;
-  if (service.spec.type === "ExternalName") return withoutAddresses(service);
+  if (service.spec.type === "ExternalName") return withoutAddresses(service, old);
+  if (service.spec.ipFamilyPolicy === "RequireDualStack" || (service.spec.ipFamilies ?? []).length > 1) {
+    return [invalid("spec.ipFamilyPolicy", service.spec.ipFamilyPolicy ?? null, "this cluster is not configured for dual-stack services")];
+  }
   const others = ([...pool.store.all("Service")] as Service[]).filter((other) => other.metadata.uid !== service.metadata.uid);
   const address = clusterIp(service, old, others, pool.range);
   if (typeof address !== "string") return [address];
@@ -52,9 +55,15 @@ function allocate(service: Service, old: Service | undefined, pool: Pool): Servi
   };
 }
 
-function withoutAddresses(service: Service): Service {
-  const { clusterIP = "", clusterIPs: _all, ipFamilies: _families, ipFamilyPolicy: _policy, ...spec } = service.spec;
-  return { ...service, spec: clusterIP === "" ? spec : { ...spec, clusterIP } };
+/** What a Service of another type had goes with that type; what its author asks for anew is refused by validation. */
+function withoutAddresses(service: Service, old: Service | undefined): Service {
+  const { clusterIP = "", clusterIPs: _all, ipFamilies: _families, ipFamilyPolicy: _policy, ports, ...spec } = service.spec;
+  const kept = clusterIP === "" || clusterIP === old?.spec.clusterIP ? {} : { clusterIP };
+  return { ...service, spec: { ...spec, ...kept, ...(ports === undefined ? {} : { ports: ports.map((port) => withoutOldNodePort(port, old)) }) } };
+}
+
+function withoutOldNodePort({ nodePort, ...port }: ServicePort, old: Service | undefined): ServicePort {
+  return nodePort === undefined || isOld(nodePort, old) ? port : { ...port, nodePort };
 }
 
 function clusterIp(service: Service, old: Service | undefined, others: readonly Service[], range: Cidr): string | Problem {
@@ -95,7 +104,7 @@ function isPorts(value: readonly ServicePort[] | readonly Problem[]): value is r
 function nodePorts(service: Service, old: Service | undefined, others: readonly Service[]): readonly ServicePort[] | readonly Problem[] {
   const { type, ports = [], allocateLoadBalancerNodePorts } = service.spec;
   const wanted = type === "NodePort" || type === "LoadBalancer";
-  if (!wanted) return ports.map(({ nodePort, ...port }) => (nodePort === undefined || isOld(nodePort, old) ? port : { ...port, nodePort }));
+  if (!wanted) return ports.map((port) => withoutOldNodePort(port, old));
   const keyOf = (number: number, port: ServicePort) => `${number}/${port.protocol ?? "TCP"}`;
   const taken = new Set(
     others.flatMap((other) => (other.spec.ports ?? []).flatMap((port) => (port.nodePort === undefined ? [] : [keyOf(port.nodePort, port)]))),

@@ -179,7 +179,7 @@ describe("apiserver", () => {
     assert.equal((await call("POST", maps, "{", {})).status, 400);
     assert.equal((await call("POST", maps, "x", { type: "text/plain" })).status, 415);
     const wrong = await call("POST", "/apis/apps/v1/namespaces/default/deployments", { metadata: { name: "d" }, spec: { replicas: "three" } });
-    assert.match(String(wrong.body["message"]), /json: cannot unmarshal string into Go struct field spec\.replicas of type int32/);
+    assert.match(String(wrong.body["message"]), /json: cannot unmarshal string into Go struct field DeploymentSpec\.spec\.replicas of type int32/);
     assert.equal((await call("GET", "/api/v1/nothing")).status, 404);
   });
 });

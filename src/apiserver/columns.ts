@@ -8,6 +8,7 @@ import type { KindId } from "#model/kinds.ts";
 import type { LabelSelector } from "#model/meta.ts";
 import type { NetworkPolicy } from "#model/networking.ts";
 import type { KubeObject } from "#model/object.ts";
+import type { Scale } from "./subresources.ts";
 import { podReady, podRestarts, podStatusText } from "./pod-cells.ts";
 
 export interface Column {
@@ -134,6 +135,14 @@ const columns: { readonly [K in KindId]?: readonly Column[] } = {
   HTTPRoute: [column<HTTPRoute>("Hostnames", ({ spec }) => listText(spec.hostnames)), created],
   ReferenceGrant: [created],
 };
+
+/** Of the scale subresource. */
+export const scaleColumns: readonly Column[] = [
+  nameColumn,
+  number<Scale>("Desired", ({ spec }) => spec.replicas),
+  number<Scale>("Available", ({ status }) => status.replicas),
+  age,
+];
 
 export function columnsOf(kind: KindId): readonly Column[] {
   const rest = columns[kind] ?? [age];

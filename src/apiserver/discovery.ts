@@ -59,6 +59,7 @@ function resourceOf(info: KindInfo): Resource {
 
 const reviews: readonly { readonly group: string; readonly resource: Resource }[] = [
   { group: "authorization.k8s.io", resource: review("selfsubjectaccessreviews", "SelfSubjectAccessReview") },
+  { group: "authorization.k8s.io", resource: review("selfsubjectrulesreviews", "SelfSubjectRulesReview") },
   { group: "authentication.k8s.io", resource: review("selfsubjectreviews", "SelfSubjectReview") },
 ];
 

@@ -4,6 +4,7 @@ import type { HttpExchange, HttpUpgrade } from "#host/http.ts";
 import type { KubeObject } from "#model/object.ts";
 import { authenticate, forbiddenFor, isAllowed, nodeMayCreate, nodeOf, type User } from "./authorization.ts";
 import { readBody, type Body } from "./body.ts";
+import { scaleColumns } from "./columns.ts";
 import { deleteObject, deleteOptions } from "./deletion.ts";
 import { discover } from "./discovery.ts";
 import type { Lists } from "./listing.ts";
@@ -139,7 +140,13 @@ export class Handler {
   }
 
   #represent({ exchange, query }: Request, place: Place): Representation {
-    return representation(formOf(exchange.headers["accept"]), place, query.get("includeObject"), this.#parts.clock.now());
+    return representation(formOf(exchange.headers["accept"]), place, { includeObject: query.get("includeObject"), now: this.#parts.clock.now() });
+  }
+
+  #representScale({ exchange, query }: Request, { info }: ResourceRequest): Representation {
+    const place = { info: { ...info, group: "autoscaling" }, version: "v1", namespace: undefined };
+    const options = { includeObject: query.get("includeObject"), now: this.#parts.clock.now(), columns: scaleColumns };
+    return representation(formOf(exchange.headers["accept"]), place, options);
   }
 
   #read(request: Request, route: ResourceRequest): void {
@@ -156,7 +163,9 @@ export class Handler {
     const { subresource, info } = route;
     if (subresource === undefined || (subresource === "status" && info.hasStatus))
       return respond(request.exchange, 200, this.#represent(request, route).one(object));
-    if (subresource === "scale" && info.hasScale) return respond(request.exchange, 200, scaleOf(object));
+    if (subresource === "scale" && info.hasScale) {
+      return respond(request.exchange, 200, this.#representScale(request, route).one(scaleOf(object)));
+    }
     throw new ApiError("NotFound", "the server could not find the requested resource");
   }
 
@@ -263,7 +272,7 @@ function asMerge(body: Body): Body {
 }
 
 function respond(exchange: HttpExchange, status: number, body: unknown, warnings: readonly string[] = [], contentType = "application/json"): void {
-  exchange.respond(status, { "content-type": contentType, "cache-control": "no-cache, private", ...warningHeaders(warnings) }, JSON.stringify(body));
+  exchange.respond(status, { "content-type": contentType, "cache-control": "no-cache, private", ...warningHeaders(warnings) }, `${JSON.stringify(body)}\n`);
 }
 
 /** RFC 9111 (once 7234): `299 - "text"`; several in one header, separated by commas. */

@@ -171,6 +171,8 @@ export const protobufFields: Readonly<Record<string, string>> = {
   "autoscaling.Scale": "metadata=1 spec=2",
   "autoscaling.ScaleSpec": "replicas?=1",
   "authorization.SelfSubjectAccessReview": "metadata=1 spec=2",
+  "authorization.SelfSubjectRulesReview": "metadata=1 spec=2",
+  "authorization.SelfSubjectRulesReviewSpec": "namespace=1",
   "authorization.SelfSubjectAccessReviewSpec": "resourceAttributes=1 nonResourceAttributes=2",
   "authorization.ResourceAttributes": "namespace=1 verb=2 group=3 version=4 resource=5 subresource=6 name=7",
   "authorization.NonResourceAttributes": "path=1 verb=2",

@@ -41,6 +41,11 @@ const others: Readonly<Record<string, SchemaFacts>> = {
     },
     { definition: "authorization.SelfSubjectAccessReview" },
   ),
+  SelfSubjectRulesReview: struct(
+    {},
+    { metadata: objectMeta, spec: struct({}, { namespace: text }, { definition: "authorization.SelfSubjectRulesReviewSpec" }) },
+    { definition: "authorization.SelfSubjectRulesReview" },
+  ),
 };
 
 /** The JSON that the body means. */

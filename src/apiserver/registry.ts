@@ -106,7 +106,7 @@ export class Registry {
   #replace(place: Place, object: KubeObject, old: KubeObject, call: Call, options: WriteOptions): KubeObject {
     const { info } = place;
     const generation = old.metadata.generation ?? 1;
-    const counted = hasGeneration(info) ? withMetadata(object, { generation: specOf(object, old) ? generation : generation + 1 }) : object;
+    const counted = hasGeneration(info) ? withMetadata(object, { generation: isSameWish(object, old) ? generation : generation + 1 }) : object;
     const managedFields = options.managedFields ?? trackUpdate(info, old, counted, this.#manager(place, call, options.subresource));
     const next = withMetadata(counted, { managedFields, resourceVersion: old.metadata.resourceVersion });
     const { deletionTimestamp, finalizers = [], deletionGracePeriodSeconds = 0 } = next.metadata;
@@ -277,7 +277,7 @@ export function withMetadata(object: KubeObject, fields: Readonly<Record<string,
   return { ...object, metadata: { ...object.metadata, ...present(fields) } };
 }
 
-function present<T extends object>(fields: T): T {
+export function present<T extends object>(fields: T): T {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
 }
 
@@ -291,15 +291,15 @@ function withSubresource(object: KubeObject, old: KubeObject, subresource: "stat
   return subresource === "status" ? { ...withoutStatus(old), ...present({ status }) } : { ...old, ...present({ spec }) };
 }
 
-/** Kinds whose metadata.generation counts changes of spec. */
+/** Kinds whose metadata.generation counts changes of what their author wants. */
 function hasGeneration(info: KindInfo): boolean {
-  return info.schema.properties?.["spec"] !== undefined && !["Namespace", "Node", "Service", "Lease"].includes(info.id);
+  return info.id === "EndpointSlice" || (info.schema.properties?.["spec"] !== undefined && !["Namespace", "Node", "Service", "Lease"].includes(info.id));
 }
 
-/** Whether the spec stayed. */
-function specOf(object: KubeObject, old: KubeObject): boolean {
-  const spec = (of: KubeObject) => (of as KubeObject & { readonly spec?: unknown }).spec;
-  return structurallyEqual(spec(object), spec(old));
+/** Whether all but metadata and status stayed. */
+function isSameWish(object: KubeObject, old: KubeObject): boolean {
+  const wish = (of: KubeObject): unknown => ({ ...of, metadata: undefined, status: undefined });
+  return structurallyEqual(wish(object), wish(old));
 }
 
 /** A namespace goes only when its own finalizer is gone too. */
@@ -312,5 +312,10 @@ function finalizerProblems(object: KubeObject, old: KubeObject): readonly Proble
   if (old.metadata.deletionTimestamp === undefined) return [];
   const added = (object.metadata.finalizers ?? []).filter((finalizer) => old.metadata.finalizers?.includes(finalizer) !== true);
   if (added.length === 0) return [];
-  return [forbidden("metadata.finalizers", `no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`)];
+  return [
+    forbidden(
+      "metadata.finalizers",
+      `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((each) => JSON.stringify(each)).join(", ")}}`,
+    ),
+  ];
 }

@@ -1,6 +1,6 @@
 /** How a client wants objects written: as themselves, as rows of a Table (kubectl get), or as their metadata only. */
 import type { KubeObject } from "#model/object.ts";
-import { columnsOf } from "./columns.ts";
+import { columnsOf, type Column } from "./columns.ts";
 import type { Place } from "./registry.ts";
 import { ApiError } from "./status.ts";
 
@@ -27,12 +27,20 @@ export interface Representation {
   many(objects: readonly KubeObject[], metadata: Readonly<Record<string, unknown>>): unknown;
 }
 
-export function representation(form: Form, place: Place, includeObject: string | null, now: number): Representation {
+export interface RepresentationOptions {
+  /** "None", "Object"; rows of a table carry the metadata otherwise. */
+  readonly includeObject: string | null;
+  readonly now: number;
+  /** Absent: those of the kind. */
+  readonly columns?: readonly Column[];
+}
+
+export function representation(form: Form, place: Place, options: RepresentationOptions): Representation {
   const apiVersion = place.info.group === "" ? place.version : `${place.info.group}/${place.version}`;
   const own = (object: KubeObject) => (object.apiVersion === apiVersion ? object : { ...object, apiVersion });
   if (form === "table") {
     const rows = (objects: readonly KubeObject[], metadata: Readonly<Record<string, unknown>>) =>
-      table(place, objects.map(own), { metadata, includeObject, now });
+      table(options.columns ?? columnsOf(place.info.id), objects.map(own), metadata, options);
     return { one: (object) => rows([object], { resourceVersion: object.metadata.resourceVersion }), many: rows };
   }
   if (form === "metadata") {
@@ -49,16 +57,16 @@ function partial({ metadata }: KubeObject): unknown {
 }
 
 function table(
-  place: Place,
+  columns: readonly Column[],
   objects: readonly KubeObject[],
-  options: { readonly metadata: Readonly<Record<string, unknown>>; readonly includeObject: string | null; readonly now: number },
+  metadata: Readonly<Record<string, unknown>>,
+  options: RepresentationOptions,
 ): unknown {
-  const columns = columnsOf(place.info.id);
   const attached = (object: KubeObject) => (options.includeObject === "None" ? {} : { object: options.includeObject === "Object" ? object : partial(object) });
   return {
     kind: "Table",
     apiVersion: "meta.k8s.io/v1",
-    metadata: options.metadata,
+    metadata,
     columnDefinitions: columns.map(({ name, type, wide }) => ({
       name,
       type,

@@ -68,7 +68,10 @@ function parseFields(info: KindInfo, selector: string): readonly FieldRequiremen
     if (found?.[1] === undefined) throw badRequest(`invalid selector: ${JSON.stringify(part)}; can't understand ${JSON.stringify(part)}`);
     const path = found[1];
     const known = [...everywhere, ...(ofKind[info.id] ?? [])];
-    if (!known.includes(path)) throw badRequest(`field label not supported: ${path}; ${info.plural} can be selected by ${known.join(", ")}`);
+    if (!known.includes(path)) {
+      const names = known.map((each) => JSON.stringify(each)).join(", ");
+      throw badRequest(`${JSON.stringify(path)} is not a known field selector: only ${names}`);
+    }
     return { path, value: (found[3] ?? "").replaceAll(/\\([\\,=])/g, "$1"), equal: found[2] !== "!=" };
   });
 }

@@ -4,19 +4,25 @@ import type { Pod } from "#model/core.ts";
 import { isRecord } from "#model/decode.ts";
 import { findResource } from "#model/kinds.ts";
 import type { KubeObject } from "#model/object.ts";
-import { isAllowed, type User } from "./authorization.ts";
-import { timestamp, type Call, type Place, type Registry } from "./registry.ts";
+import { isAllowed, nodeOf, type User } from "./authorization.ts";
+import { present, timestamp, type Call, type Place, type Registry } from "./registry.ts";
 import { badRequest, conflict } from "./status.ts";
 import type { Store } from "./store.ts";
 
-export function scaleOf(object: KubeObject): unknown {
+/** autoscaling/v1. */
+export interface Scale extends KubeObject {
+  readonly spec: { readonly replicas: number };
+  readonly status: { readonly replicas: number; readonly selector: string };
+}
+
+export function scaleOf(object: KubeObject): Scale {
   const { metadata, spec, status } = object as Deployment;
   const { name, namespace, uid, resourceVersion, creationTimestamp } = metadata;
   const labels = Object.entries(spec.selector.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
   return {
     kind: "Scale",
     apiVersion: "autoscaling/v1",
-    metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
+    metadata: present({ name, namespace, uid, resourceVersion, creationTimestamp }) as KubeObject["metadata"],
     spec: { replicas: spec.replicas ?? 0 },
     status: { replicas: status?.replicas ?? 0, selector: labels.join(",") },
   };
@@ -59,6 +65,7 @@ export function review(which: string, body: unknown, user: User, store: Store): 
       status: { userInfo: { username: user.name, groups: user.groups } },
     };
   }
+  if (which === "authorization.k8s.io/selfsubjectrulesreviews") return rulesReview(user);
   if (which !== "authorization.k8s.io/selfsubjectaccessreviews") return undefined;
   const spec = isRecord(body) && isRecord(body["spec"]) ? body["spec"] : {};
   const attributes = isRecord(spec["resourceAttributes"]) ? spec["resourceAttributes"] : {};
@@ -70,4 +77,27 @@ export function review(which: string, body: unknown, user: User, store: Store): 
       ? isMaster
       : isAllowed(user, { info, verb: text("verb") ?? "", namespace: text("namespace"), name: text("name"), subresource: text("subresource") }, store);
   return { kind: "SelfSubjectAccessReview", apiVersion: "authorization.k8s.io/v1", metadata: {}, spec, status: { allowed } };
+}
+
+/** `kubectl auth can-i --list`. */
+function rulesReview(user: User): unknown {
+  const everything = { resourceRules: [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"] }], nonResourceRules: [{ verbs: ["*"], nonResourceURLs: ["*"] }] };
+  const reviews = {
+    verbs: ["create"],
+    apiGroups: ["authentication.k8s.io", "authorization.k8s.io"],
+    resources: ["selfsubjectreviews", "selfsubjectaccessreviews"],
+  };
+  const isNode = nodeOf(user) !== undefined;
+  const few = {
+    resourceRules: [reviews],
+    nonResourceRules: [{ verbs: ["get"], nonResourceURLs: ["/healthz", "/livez", "/readyz", "/version", "/api*", "/openapi/*"] }],
+  };
+  const status = user.groups.includes("system:masters")
+    ? { ...everything, incomplete: false }
+    : {
+        ...few,
+        incomplete: isNode,
+        ...(isNode ? { evaluationError: "what a node may do depends on the object: ask with kubectl auth can-i VERB TYPE/NAME" } : {}),
+      };
+  return { kind: "SelfSubjectRulesReview", apiVersion: "authorization.k8s.io/v1", metadata: {}, spec: {}, status };
 }

@@ -135,7 +135,7 @@ class Watch {
 
   #representation(): Representation {
     const { form, place, query } = this.#options;
-    return representation(form, place, query.get("includeObject"), this.#clock.now());
+    return representation(form, place, { includeObject: query.get("includeObject"), now: this.#clock.now() });
   }
 
   #bookmark(endsInitial: boolean): void {

@@ -3,41 +3,58 @@ import type { Deployment, ReplicaSet } from "./apps.ts";
 import { structurallyEqual } from "#lib/equal.ts";
 import type { PodTemplate } from "./core.ts";
 import type { LabelSelector } from "./meta.ts";
+import { labelValueBreach, qualifiedNameBreach } from "./names.ts";
 import { podSpecProblems } from "./pod-rules.ts";
 import { forbidden, invalid, required, unsupported, type Problem } from "./problem.ts";
 import { matchesLabelSelector } from "./selectors.ts";
 
 export function deploymentRules(object: Deployment, old: Deployment | undefined): readonly Problem[] {
-  const { selector, template, strategy } = object.spec;
+  const { selector, template, strategy, minReadySeconds = 0, progressDeadlineSeconds } = object.spec;
   const problems = workloadProblems("deployment", selector, template, old?.spec.selector);
   if (strategy?.type === "Recreate" && strategy.rollingUpdate !== undefined) {
     problems.push(forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"));
   }
   const { maxSurge, maxUnavailable } = strategy?.rollingUpdate ?? {};
-  for (const [name, value] of Object.entries({ maxSurge, maxUnavailable })) {
-    const fits = value === undefined || (typeof value === "number" ? value >= 0 : /^[0-9]+%$/.test(value));
-    if (!fits) problems.push(invalid(`spec.strategy.rollingUpdate.${name}`, value, "must be a non-negative integer or a percentage (e.g. '5%')"));
+  for (const [name, value] of Object.entries({ maxUnavailable, maxSurge })) {
+    const breach = countBreach(value);
+    if (breach !== undefined) problems.push(invalid(`spec.strategy.rollingUpdate.${name}`, value, breach));
   }
   const isZero = (value: number | string | undefined) => value === 0 || value === "0%";
   if (isZero(maxSurge) && isZero(maxUnavailable)) {
     problems.push(invalid("spec.strategy.rollingUpdate.maxUnavailable", maxUnavailable, "may not be 0 when `maxSurge` is 0"));
   }
+  if (progressDeadlineSeconds !== undefined && progressDeadlineSeconds <= minReadySeconds) {
+    problems.push(invalid("spec.progressDeadlineSeconds", progressDeadlineSeconds, "must be greater than minReadySeconds"));
+  }
   return problems;
+}
+
+function countBreach(value: number | string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === "number") return value >= 0 ? undefined : "must be greater than or equal to 0";
+  if (/^[0-9]+%$/.test(value)) return undefined;
+  return "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
 }
 
 export function replicaSetRules(object: ReplicaSet, old: ReplicaSet | undefined): readonly Problem[] {
   return workloadProblems("replicaset", object.spec.selector, object.spec.template, old?.spec.selector);
 }
 
-function workloadProblems(what: string, selector: LabelSelector, template: PodTemplate | undefined, oldSelector: LabelSelector | undefined): Problem[] {
+function workloadProblems(
+  what: string,
+  given: LabelSelector | undefined,
+  template: PodTemplate | undefined,
+  oldSelector: LabelSelector | undefined,
+): Problem[] {
   const problems: Problem[] = [];
+  const selector = given ?? {};
   const isEmpty = Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0;
-  if (isEmpty) problems.push(invalid("spec.selector", selector, `empty selector is invalid for ${what}`));
+  if (isEmpty && given !== undefined) problems.push(invalid("spec.selector", selector, `empty selector is invalid for ${what}`));
   problems.push(...selectorProblems(selector, "spec.selector"));
-  if (template === undefined) return [...problems, required("spec.template")];
+  if (template === undefined) return problems;
   const { labels } = template.metadata ?? {};
   if (!isEmpty && problems.length === 0 && !matchesLabelSelector(selector, labels)) {
-    problems.push(invalid("spec.template.metadata.labels", labels ?? {}, "`selector` does not match template `labels`"));
+    problems.push(invalid("spec.template.metadata.labels", labels ?? null, "`selector` does not match template `labels`"));
   }
   problems.push(...podSpecProblems(template.spec, "spec.template.spec"));
   const { restartPolicy } = template.spec;
@@ -48,8 +65,16 @@ function workloadProblems(what: string, selector: LabelSelector, template: PodTe
 
 export function selectorProblems(selector: LabelSelector, path: string): Problem[] {
   const problems: Problem[] = [];
-  for (const [index, { operator, values = [] }] of (selector.matchExpressions ?? []).entries()) {
+  for (const [key, value] of Object.entries(selector.matchLabels ?? {})) {
+    const wrongKey = qualifiedNameBreach(key);
+    if (wrongKey !== undefined) problems.push(invalid(`${path}.matchLabels`, key, wrongKey));
+    const wrongValue = labelValueBreach(value);
+    if (wrongValue !== undefined) problems.push(invalid(`${path}.matchLabels`, value, wrongValue));
+  }
+  for (const [index, { key = "", operator, values = [] }] of (selector.matchExpressions ?? []).entries()) {
     const where = `${path}.matchExpressions[${index}]`;
+    const wrongKey = key === "" ? undefined : qualifiedNameBreach(key);
+    if (wrongKey !== undefined) problems.push(invalid(`${where}.key`, key, wrongKey));
     if (operator === "In" || operator === "NotIn") {
       if (values.length === 0) problems.push(required(`${where}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
     } else if (operator === "Exists" || operator === "DoesNotExist") {

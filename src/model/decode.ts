@@ -4,7 +4,9 @@
  */
 import type { KindInfo } from "./kinds.ts";
 import type { KubeObject } from "./object.ts";
-import { at, wrongType, type Problem } from "./problem.ts";
+import { goField, goTypeOf, goValue } from "./go-decoding.ts";
+import { at, invalid, wrongType, type Problem } from "./problem.ts";
+import { parseQuantity } from "./quantity.ts";
 import type { SchemaFacts } from "./schema.ts";
 
 export interface Decoded {
@@ -18,16 +20,18 @@ export interface Decoded {
 }
 
 interface Findings {
+  readonly root: SchemaFacts;
   readonly unknown: string[];
   readonly problems: Problem[];
   decodingError: string | undefined;
 }
 
 export function decodeObject(info: KindInfo, raw: Readonly<Record<string, unknown>>): Decoded {
-  const findings: Findings = { unknown: [], problems: [], decodingError: undefined };
+  const findings: Findings = { root: info.schema, unknown: [], problems: [], decodingError: undefined };
   const decoded = decode(info.schema, raw, "", findings) as Record<string, unknown> | undefined;
   const object = { apiVersion: "", kind: info.kind, metadata: {}, ...decoded } as unknown as KubeObject;
-  return { object, ...findings, decodingError: info.builtIn ? findings.decodingError : undefined };
+  const { unknown, problems, decodingError } = findings;
+  return { object, unknown, problems, decodingError: info.builtIn ? decodingError : undefined };
 }
 
 function decode(schema: SchemaFacts, value: unknown, path: string, findings: Findings): unknown {
@@ -41,20 +45,46 @@ function decode(schema: SchemaFacts, value: unknown, path: string, findings: Fin
     case "array":
       return Array.isArray(value) ? decodeItems(schema, value, path, findings) : wrong(schema, value, path, findings);
     case "integer":
-      return typeof value === "number" && Number.isInteger(value) ? value : wrong(schema, value, path, findings);
+      return isInteger(schema, value) ? value : wrong(schema, value, path, findings);
     case "number":
       return typeof value === "number" ? value : wrong(schema, value, path, findings);
     case "boolean":
       return typeof value === "boolean" ? value : wrong(schema, value, path, findings);
     case "string":
-      return typeof value === "string" ? value : wrong(schema, value, path, findings);
+      if (typeof value !== "string") return wrong(schema, value, path, findings);
+      return schema.format === "byte" ? decodeBase64(value, path, findings) : value;
   }
 }
 
+const INT32 = 2 ** 31;
+const INT64 = 2 ** 63;
+
+function isInteger(schema: SchemaFacts, value: unknown): boolean {
+  const limit = schema.format === "int32" ? INT32 : INT64;
+  return typeof value === "number" && Number.isInteger(value) && value >= -limit && value < limit;
+}
+
 function decodeIntOrString(schema: SchemaFacts, value: unknown, path: string, findings: Findings): unknown {
-  if (schema.format === "quantity") return typeof value === "number" || typeof value === "string" ? String(value) : wrong(schema, value, path, findings);
-  const fits = typeof value === "string" || (typeof value === "number" && Number.isInteger(value));
-  return fits ? value : wrong(schema, value, path, findings);
+  if (schema.format === "quantity") {
+    if (typeof value !== "number" && typeof value !== "string") return wrong(schema, value, path, findings);
+    const text = String(value);
+    if (parseQuantity(text) !== undefined) return text;
+    return refused(path, text, "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'", findings);
+  }
+  return typeof value === "string" || isInteger({ format: "int32" }, value) ? value : wrong(schema, value, path, findings);
+}
+
+function decodeBase64(value: string, path: string, findings: Findings): unknown {
+  const [legal = ""] = /^[A-Za-z0-9+/\r\n]*={0,2}/.exec(value) ?? [];
+  const significant = value.replaceAll(/[\r\n]/g, "").length;
+  if (legal.length === value.length && significant % 4 === 0) return value;
+  return refused(path, value, `illegal base64 data at input byte ${legal.length}`, findings);
+}
+
+function refused(path: string, value: unknown, why: string, findings: Findings): undefined {
+  findings.problems.push(invalid(path, value, why));
+  findings.decodingError ??= why;
+  return undefined;
 }
 
 function decodeObjectFields(schema: SchemaFacts, value: Readonly<Record<string, unknown>>, path: string, findings: Findings): Record<string, unknown> {
@@ -86,15 +116,9 @@ function decodeItems(schema: SchemaFacts, value: readonly unknown[], path: strin
   return decoded;
 }
 
-const goTypes: Readonly<Record<string, string>> = { string: "string", boolean: "bool", array: "slice", object: "map[string]interface {}", number: "float64" };
-const jsonTypes: Readonly<Record<string, string>> = { boolean: "bool", integer: "number" };
-
 function wrong(schema: SchemaFacts, value: unknown, path: string, findings: Findings): undefined {
-  const problem = wrongType(path, value, schema.intOrString === true ? "integer or string" : (schema.type ?? "any"));
-  findings.problems.push(problem);
-  const found = JSON.parse(/^Invalid value: ("[a-z]+")/.exec(problem.message)?.[1] ?? '"value"') as string;
-  const wanted = schema.definition?.split(".").slice(-2).join(".") ?? (schema.type === "integer" ? schema.format : goTypes[schema.type ?? ""]) ?? "value";
-  findings.decodingError ??= `json: cannot unmarshal ${jsonTypes[found] ?? found} into Go struct field ${path} of type ${wanted}`;
+  findings.problems.push(wrongType(path, value, schema.intOrString === true ? "integer or string" : (schema.type ?? "any")));
+  findings.decodingError ??= `json: cannot unmarshal ${goValue(schema, value)} into Go struct field ${goField(findings.root, path)} of type ${goTypeOf(schema)}`;
   return undefined;
 }
 

@@ -1,6 +1,6 @@
 /** What an object gets that its author left out: defaults of the schema, then those that depend on other fields. */
 import type { Deployment } from "./apps.ts";
-import type { Namespace, Pod, PodSpec, PodTemplate, Secret, Service } from "./core.ts";
+import type { Namespace, Node, Pod, PodSpec, PodTemplate, Secret, Service } from "./core.ts";
 import type { KindId, KindInfo } from "./kinds.ts";
 import type { NetworkPolicy } from "./networking.ts";
 import type { KubeObject } from "./object.ts";
@@ -33,11 +33,18 @@ const computed: { readonly [K in KindId]?: (object: never) => KubeObject } = {
     spec: { finalizers: ["kubernetes"], ...object.spec },
     status: { phase: "Active", ...object.status },
   }),
-  Pod: (object: Pod): Pod => ({
-    ...object,
-    spec: { ...podSpecDefaults(object.spec), enableServiceLinks: object.spec?.enableServiceLinks ?? true },
-    status: { phase: "Pending", qosClass: qosClass(object.spec), ...object.status },
-  }),
+  Pod: (object: Pod): Pod => {
+    const spec = withRequests(podSpecDefaults(object.spec));
+    return {
+      ...object,
+      spec: { ...spec, enableServiceLinks: spec.enableServiceLinks ?? true },
+      status: { phase: "Pending", qosClass: qosClass(spec), ...object.status },
+    };
+  },
+  Node: (object: Node): Node => {
+    const { podCIDR = "", podCIDRs } = object.spec ?? {};
+    return podCIDR === "" || podCIDRs !== undefined ? object : { ...object, spec: { ...object.spec, podCIDRs: [podCIDR] } };
+  },
   Deployment: (object: Deployment): Deployment => {
     if (object.spec === undefined) return object;
     const given = object.spec.strategy;
@@ -81,19 +88,27 @@ function podSpecDefaults(spec: PodSpec | undefined): PodSpec {
 }
 
 function containerDefaults(container: Container, hostNetwork: boolean): Container {
-  const { image = "", ports, resources } = container;
+  const { image = "", ports } = container;
   const tag = image.includes("@") ? "digest" : (/:([^:/]+)$/.exec(image)?.[1] ?? "latest");
-  const limits = resources?.limits;
   return {
     ...container,
     imagePullPolicy: container.imagePullPolicy ?? (tag === "latest" ? "Always" : "IfNotPresent"),
-    ...(limits === undefined ? {} : { resources: { ...resources, requests: { ...limits, ...resources?.requests } } }),
     ...(ports === undefined || !hostNetwork ? {} : { ports: ports.map((port) => ({ ...port, hostPort: port.hostPort ?? port.containerPort })) }),
   };
 }
 
-function qosClass(spec: PodSpec | undefined): string {
-  const containers = spec?.containers ?? [];
+/** Of pods, not of templates: what is limited and asks for nothing else asks for its limit. */
+function withRequests(spec: PodSpec): PodSpec {
+  const filled = (list: readonly Container[]) =>
+    list.map((container) => {
+      const { limits, requests } = container.resources ?? {};
+      return limits === undefined ? container : { ...container, resources: { ...container.resources, requests: { ...limits, ...requests } } };
+    });
+  return { ...spec, containers: filled(spec.containers), ...(spec.initContainers === undefined ? {} : { initContainers: filled(spec.initContainers) }) };
+}
+
+function qosClass(spec: PodSpec): string {
+  const containers = [...spec.containers, ...(spec.initContainers ?? [])];
   const guaranteed = containers.every(({ resources }) =>
     ["cpu", "memory"].every(
       (name) => resources?.limits?.[name] !== undefined && (resources.requests?.[name] ?? resources.limits[name]) === resources.limits[name],

@@ -8,7 +8,7 @@ const discovery = (name: string) => ({ definition: `io.k8s.api.discovery.v1.${na
 export const endpoint = struct(
   { addresses: setOf(text, { minItems: 1, maxItems: 100 }) },
   {
-    conditions: struct({}, { ready: bool, serving: bool, terminating: bool }, discovery("EndpointConditions")),
+    conditions: struct({}, { ready: bool, serving: bool, terminating: bool }, { ...discovery("EndpointConditions"), default: {} }),
     hostname: text,
     targetRef: objectReference,
     deprecatedTopology: mapOf(text),

@@ -3,10 +3,11 @@ import { deploymentRules, replicaSetRules } from "./apps-rules.ts";
 import { podRules } from "./pod-rules.ts";
 import { destinationRuleRules, istioGatewayRules, virtualServiceRules } from "./istio-kind-rules.ts";
 import type { GatewayClass } from "./gateway-api.ts";
-import type { KindId, Kinds } from "./kinds.ts";
+import { endpointSliceRules } from "./endpoint-slice-rules.ts";
+import type { KindId, KindInfo, Kinds } from "./kinds.ts";
 import { networkPolicyRules } from "./networking-rules.ts";
 import type { KubeObject } from "./object.ts";
-import { forbidden, invalid, type Problem } from "./problem.ts";
+import { forbidden, invalid, required, type Problem } from "./problem.ts";
 import { serviceRules } from "./service-rules.ts";
 
 type Rules<K extends KindId> = (object: Kinds[K], old: Kinds[K] | undefined) => readonly Problem[];
@@ -27,19 +28,36 @@ const rules: { readonly [K in KindId]?: Rules<K> } = {
   ],
   Secret: (object, old) => [
     ...keyProblems("data", object.data),
+    ...(secretKeys[object.type ?? ""] ?? []).filter((key) => object.data?.[key] === undefined).map((key) => required(`data[${key}]`)),
     ...immutableProblems(object, old, ["data"]),
     ...(old !== undefined && old.type !== object.type ? [invalid("type", object.type, "field is immutable")] : []),
   ],
-  EndpointSlice: (object, old) =>
-    old !== undefined && old.addressType !== object.addressType ? [invalid("addressType", object.addressType, "field is immutable")] : [],
+  EndpointSlice: endpointSliceRules,
+  Lease: ({ spec }) => {
+    const { leaseDurationSeconds: seconds, leaseTransitions: transitions } = spec ?? {};
+    return [
+      ...(seconds !== undefined && seconds <= 0 ? [invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0")] : []),
+      ...(transitions !== undefined && transitions < 0 ? [invalid("spec.leaseTransitions", transitions, "must be greater than or equal to 0")] : []),
+    ];
+  },
   GatewayClass: (object: GatewayClass, old) =>
     old !== undefined && old.spec.controllerName !== object.spec.controllerName
       ? [invalid("spec.controllerName", object.spec.controllerName, "Value is immutable")]
       : [],
 };
 
-export function kindRules(id: KindId, object: KubeObject, old: KubeObject | undefined): readonly Problem[] {
+/** What a Secret of a type must have. */
+const secretKeys: Readonly<Record<string, readonly string[]>> = {
+  "kubernetes.io/tls": ["tls.crt", "tls.key"],
+  "kubernetes.io/dockerconfigjson": [".dockerconfigjson"],
+  "kubernetes.io/dockercfg": [".dockercfg"],
+  "kubernetes.io/ssh-auth": ["ssh-privatekey"],
+};
+
+/** Fields within may miss though they are required (said by the caller); without a required spec there is nothing to look at. */
+export function kindRules({ id, schema }: KindInfo, object: KubeObject, old: KubeObject | undefined): readonly Problem[] {
   const rule = rules[id] as ((object: KubeObject, old: KubeObject | undefined) => readonly Problem[]) | undefined;
+  if (schema.required?.includes("spec") === true && (object as { readonly spec?: unknown }).spec === undefined) return [];
   return rule?.(object, old) ?? [];
 }
 

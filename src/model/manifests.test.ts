@@ -26,7 +26,7 @@ describe("manifests", () => {
       "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}",
       "apiVersion: v1\nkind: [Namespace",
       "apiVersion: v9\nkind: Thing\nmetadata: {name: a}",
-      "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 0}]}",
+      "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 0, targetPort: 80}]}",
     ].join("\n---\n");
     const { objects, problems } = admitManifests(parseManifests("f.yaml", text));
     assert.equal(objects.length, 1);

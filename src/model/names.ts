@@ -33,7 +33,13 @@ export function serviceNameBreach(name: string): string | undefined {
 
 export function qualifiedNameBreach(key: string): string | undefined {
   const parts = key.split("/");
-  if (parts.length > 2) return "a qualified name must consist of alphanumeric characters, '-', '_' or '.', with an optional DNS subdomain prefix and '/'";
+  if (parts.length > 2) {
+    return (
+      "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  " +
+      "or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and " +
+      "'/' (e.g. 'example.com/MyName')"
+    );
+  }
   const [prefix, name] = parts.length === 2 ? parts : [undefined, parts[0]];
   if (prefix === "") return "prefix part must be non-empty";
   if (prefix !== undefined) {
@@ -64,4 +70,18 @@ export function portNameBreach(name: string): string | undefined {
   if (!/^[-a-z0-9]+$/.test(name)) return "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)";
   if (!/[a-z]/.test(name)) return "must contain at least one letter (a-z)";
   return name.startsWith("-") || name.endsWith("-") || name.includes("--") ? "must not contain consecutive hyphens or begin or end with one" : undefined;
+}
+
+/** Names of environment variables, as relaxed since Kubernetes 1.32. */
+export function envNameBreach(name: string): string | undefined {
+  return /^[ -<>-~]+$/.test(name) ? undefined : "a valid environment variable name must consist only of printable ASCII characters other than '='";
+}
+
+export function portNumberBreach(port: number): string | undefined {
+  return port >= 1 && port <= 65535 ? undefined : "must be between 1 and 65535, inclusive";
+}
+
+/** A port by number or by name. */
+export function portBreach(port: number | string): string | undefined {
+  return typeof port === "number" ? portNumberBreach(port) : portNameBreach(port);
 }

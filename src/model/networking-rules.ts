@@ -1,7 +1,7 @@
 /** NetworkPolicy: peers, ports and address blocks. */
 import { containsCidr, parseCidr } from "#lib/ip.ts";
 import { selectorProblems } from "./apps-rules.ts";
-import { portNameBreach } from "./names.ts";
+import { portBreach } from "./names.ts";
 import type { NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from "./networking.ts";
 import { forbidden, invalid, required, type Problem } from "./problem.ts";
 
@@ -18,11 +18,10 @@ function ruleProblems(path: string, ports: readonly NetworkPolicyPort[] = [], pe
   const problems: Problem[] = [];
   for (const [index, { port, endPort }] of ports.entries()) {
     const where = `${path}.ports[${index}]`;
-    if (typeof port === "number" && (port < 1 || port > 65535)) problems.push(invalid(`${where}.port`, port, "must be between 1 and 65535, inclusive"));
-    const wrong = typeof port === "string" ? portNameBreach(port) : undefined;
+    const wrong = port === undefined ? undefined : portBreach(port);
     if (wrong !== undefined) problems.push(invalid(`${where}.port`, port, wrong));
     if (endPort === undefined) continue;
-    if (port === undefined) problems.push(required(`${where}.port`, "may not be empty when `endPort` is specified"));
+    if (port === undefined) problems.push(invalid(`${where}.endPort`, endPort, "may not be specified when `port` is not specified"));
     else if (typeof port === "string") problems.push(invalid(`${where}.endPort`, endPort, "may not be specified when `port` is non-numeric"));
     else if (endPort < port) problems.push(invalid(`${where}.endPort`, endPort, "must be greater than or equal to `port`"));
   }

@@ -1,9 +1,10 @@
 /** What Kubernetes demands of pods and pod templates beyond the shape of their fields. */
 import { structurallyEqual } from "#lib/equal.ts";
 import type { Pod, PodSpec } from "./core.ts";
-import { labelBreach, portNameBreach } from "./names.ts";
-import { at, duplicate, forbidden, invalid, notFound, required, type Problem } from "./problem.ts";
-import type { Container, Probe, Volume } from "./pod-parts.ts";
+import { containerProblems, fieldPathBreach } from "./container-rules.ts";
+import { labelBreach } from "./names.ts";
+import { at, duplicate, forbidden, invalid, required, type Problem } from "./problem.ts";
+import type { Container, Volume } from "./pod-parts.ts";
 
 export function podRules(pod: Pod, old: Pod | undefined): readonly Problem[] {
   return [...podSpecProblems(pod.spec, "spec"), ...(old === undefined ? [] : updateProblems(pod.spec, old.spec))];
@@ -14,7 +15,7 @@ export function podSpecProblems(spec: PodSpec, path: string): Problem[] {
   const volumes = new Set<string>();
   for (const [index, volume] of (spec.volumes ?? []).entries()) {
     const where = at(`${path}.volumes`, index);
-    const breach = labelBreach(volume.name);
+    const breach = (volume.name ?? "") === "" ? undefined : labelBreach(volume.name);
     if (breach !== undefined) problems.push(invalid(`${where}.name`, volume.name, breach));
     volumes.add(volume.name);
     problems.push(...volumeSourceProblems(volume, where));
@@ -23,7 +24,7 @@ export function podSpecProblems(spec: PodSpec, path: string): Problem[] {
   for (const field of ["initContainers", "containers"] as const) {
     for (const [index, container] of (spec[field] ?? []).entries()) {
       const where = at(`${path}.${field}`, index);
-      if (names.has(container.name)) problems.push(duplicate(`${where}.name`, container.name));
+      if (container.name !== undefined && names.has(container.name)) problems.push(duplicate(`${where}.name`, container.name));
       names.add(container.name);
       problems.push(...containerProblems(container, where, volumes));
     }
@@ -44,53 +45,42 @@ function volumeSourceProblems(volume: Volume, path: string): Problem[] {
   const problems = sources.slice(1).map((field) => forbidden(`${path}.${field}`, "may not specify more than 1 volume type"));
   if (configMap !== undefined && (configMap.name ?? "") === "") problems.push(required(`${path}.configMap.name`));
   if (secret !== undefined && (secret.secretName ?? "") === "") problems.push(required(`${path}.secret.secretName`));
+  problems.push(...fileProblems(configMap?.items, `${path}.configMap.items`), ...fileProblems(secret?.items, `${path}.secret.items`));
+  problems.push(...downwardProblems(volume.downwardAPI?.items, `${path}.downwardAPI.items`));
+  for (const [index, source] of (volume.projected?.sources ?? []).entries()) {
+    const where = `${path}.projected.sources[${index}]`;
+    if (source.configMap !== undefined && (source.configMap.name ?? "") === "") problems.push(required(`${where}.configMap.name`));
+    if (source.secret !== undefined && (source.secret.name ?? "") === "") problems.push(required(`${where}.secret.name`));
+    problems.push(...fileProblems(source.configMap?.items, `${where}.configMap.items`), ...fileProblems(source.secret?.items, `${where}.secret.items`));
+    problems.push(...downwardProblems(source.downwardAPI?.items, `${where}.downwardAPI.items`));
+  }
   return problems;
 }
 
-function containerProblems(container: Container, path: string, volumes: ReadonlySet<string>): Problem[] {
-  const problems: Problem[] = [];
-  const breach = labelBreach(container.name);
-  if (breach !== undefined) problems.push(invalid(`${path}.name`, container.name, breach));
-  if ((container.image ?? "") === "") problems.push(required(`${path}.image`));
-  const portNames = new Set<string>();
-  for (const [index, { name }] of (container.ports ?? []).entries()) {
-    if (name === undefined || name === "") continue;
-    const wrong = portNameBreach(name);
-    if (wrong !== undefined) problems.push(invalid(`${path}.ports[${index}].name`, name, wrong));
-    if (portNames.has(name)) problems.push(duplicate(`${path}.ports[${index}].name`, name));
-    portNames.add(name);
-  }
-  for (const [index, env] of (container.env ?? []).entries()) {
-    const where = at(`${path}.env`, index);
-    if (env.valueFrom === undefined) continue;
-    const sources = Object.keys(env.valueFrom);
-    if ((env.value ?? "") !== "") problems.push(invalid(`${where}.valueFrom`, "", "may not be specified when `value` is not empty"));
-    if (sources.length !== 1)
-      problems.push(
-        invalid(
-          `${where}.valueFrom`,
-          "",
-          sources.length === 0
-            ? "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
-            : "may not have more than one field specified at a time",
-        ),
-      );
-  }
-  for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
-    const where = at(`${path}.volumeMounts`, index);
-    if (!volumes.has(mount.name)) problems.push(notFound(`${where}.name`, mount.name));
-  }
-  for (const field of ["livenessProbe", "readinessProbe", "startupProbe"] as const) problems.push(...probeProblems(container[field], `${path}.${field}`));
-  return problems;
+interface File {
+  readonly path: string;
+  readonly mode?: number;
 }
 
-function probeProblems(probe: Probe | undefined, path: string): Problem[] {
-  if (probe === undefined) return [];
-  const handlers = (["exec", "httpGet", "tcpSocket", "grpc"] as const).filter((field) => probe[field] !== undefined);
-  if (handlers.length === 0) return [required(path, "must specify a handler type")];
-  const problems = handlers.slice(1).map((field) => forbidden(`${path}.${field}`, "may not specify more than 1 handler type"));
-  if (probe.successThreshold !== undefined && probe.successThreshold !== 1 && !path.endsWith("readinessProbe")) {
-    problems.push(invalid(`${path}.successThreshold`, probe.successThreshold, "must be 1"));
+/** Files of a volume stay inside it. */
+function fileProblems(files: readonly File[] | undefined, path: string): Problem[] {
+  return (files ?? []).flatMap(({ path: file = "", mode }, index) => {
+    const where = `${path}[${index}]`;
+    const problems: Problem[] = [];
+    if (file.startsWith("/")) problems.push(invalid(`${where}.path`, file, "must be a relative path"));
+    else if (file.split("/").includes("..")) problems.push(invalid(`${where}.path`, file, "must not contain '..'"));
+    else if (file.startsWith("..")) problems.push(invalid(`${where}.path`, file, "must not start with '..'"));
+    if (mode !== undefined && (mode < 0 || mode > 0o777))
+      problems.push(invalid(`${where}.mode`, mode, "must be a number between 0 and 0777 (octal), both inclusive"));
+    return problems;
+  });
+}
+
+function downwardProblems(files: readonly (File & { readonly fieldRef?: { readonly fieldPath: string } })[] | undefined, path: string): Problem[] {
+  const problems = fileProblems(files, path);
+  for (const [index, { fieldRef }] of (files ?? []).entries()) {
+    const breach = fieldRef?.fieldPath === undefined ? undefined : fieldPathBreach(fieldRef.fieldPath, "volume");
+    if (breach !== undefined) problems.push(invalid(`${path}[${index}].fieldRef.fieldPath`, fieldRef?.fieldPath, breach));
   }
   return problems;
 }

@@ -60,7 +60,7 @@ const cases: readonly { readonly name: string; readonly yaml: string; readonly w
   { name: "a headless Service needs no ports", yaml: service("{clusterIP: None}"), want: [] },
   {
     name: "a port outside 1 to 65535 is refused",
-    yaml: service("{ports: [{port: 70000}]}"),
+    yaml: service("{ports: [{port: 70000, targetPort: 80}]}"),
     want: ["spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive"],
   },
   {
