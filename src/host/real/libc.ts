@@ -19,6 +19,9 @@ export interface Libc {
   send(fd: number, bytes: Uint8Array, length: number, flags: number): number;
   sendto(fd: number, bytes: Uint8Array, length: number, flags: number, to: Uint8Array, toLength: number): number;
   recv(fd: number, bytes: Uint8Array, length: number, flags: number): number;
+  /** As `send` and `recv` with memory of `nativeMemory`, by its address. */
+  sendAt(fd: number, address: number, length: number, flags: number): number;
+  recvAt(fd: number, address: number, length: number, flags: number): number;
   recvfrom(fd: number, bytes: Uint8Array, length: number, flags: number, from: Uint8Array, fromLength: Uint8Array): number;
   open(path: string, flags: number): number;
   close(fd: number): number;
@@ -36,6 +39,13 @@ export function foreign(): { readonly koffi: typeof Koffi; readonly declare: (de
   const koffi = createRequire(import.meta.url)("koffi") as typeof Koffi;
   const library = koffi.load(null);
   return { koffi, declare: (definition) => library.func(definition) as never };
+}
+
+/** Memory that stays where it is until the process ends. */
+export function nativeMemory(size: number): { readonly bytes: ArrayBuffer; readonly address: number } {
+  const { koffi } = foreign();
+  const pointer: unknown = koffi.alloc("char", size);
+  return { bytes: koffi.view(pointer, size), address: Number(koffi.address(pointer)) };
 }
 
 let loaded: Libc | undefined;
@@ -56,6 +66,9 @@ function load(): Libc {
     send: declare("long send(int fd, const void *bytes, size_t length, int flags)"),
     sendto: declare("long sendto(int fd, const void *bytes, size_t length, int flags, const void *to, uint32_t toLength)"),
     recv: declare("long recv(int fd, void *bytes, size_t length, int flags)"),
+    // `int` instead of `size_t` and `long`: enough for us, and cheaper to convert.
+    sendAt: declare("int send(int fd, uintptr_t bytes, int length, int flags)"),
+    recvAt: declare("int recv(int fd, uintptr_t bytes, int length, int flags)"),
     recvfrom: declare("long recvfrom(int fd, void *bytes, size_t length, int flags, void *from, void *fromLength)"),
     open: declare("int open(const char *path, int flags)"),
     close: declare("int close(int fd)"),

@@ -1,13 +1,9 @@
 /** Writes one message's body after its head: by length, by chunks, or bare. */
 import type { HeaderBlock } from "#wire/http/header-block.ts";
 import type { ByteOutput } from "#wire/http/stream.ts";
-import { latin1 } from "./latin1.ts";
 
 /** Above this many unsent bytes a sender is told to stop. Envoy: per_connection_buffer_limit_bytes, 1 MiB by default; lower keeps latency. */
 const HIGH_WATER_BYTES = 256 * 1024;
-
-/** Up to here a string is cheaper to queue than a view with its copy (measured, 2026-11). */
-const SMALL_BYTES = 2048;
 
 export class BodyWriter {
   chunked = false;
@@ -22,11 +18,6 @@ export class BodyWriter {
   /** False when the sender should wait. */
   write(output: ByteOutput, bytes: Uint8Array, start: number, end: number): boolean {
     if (this.silent || start === end) return true;
-    if (end - start <= SMALL_BYTES) {
-      const text = latin1(bytes, start, end);
-      output.write(this.chunked ? `${(end - start).toString(16)}\r\n${text}\r\n` : text);
-      return output.bufferedBytes < HIGH_WATER_BYTES;
-    }
     const slice = start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end);
     if (this.chunked) {
       output.write(`${(end - start).toString(16)}\r\n`);

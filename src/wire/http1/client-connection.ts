@@ -20,7 +20,7 @@ export interface ClientSettings {
 
 export interface ClientEvents {
   /** The exchange is over; `reusable`: the next request may be sent. */
-  onIdle(reusable: boolean): void;
+  onIdle(reusable: boolean, whole?: boolean): void;
 }
 
 const IDLE = 0;
@@ -84,14 +84,16 @@ export class Http1ClientConnection implements ClientStream {
     headers.remove(KEEP_ALIVE);
     headers.remove(PROXY_CONNECTION);
     headers.remove(TRANSFER_ENCODING);
-    headers.remove(TE);
+    keepOnlyTrailers(headers);
     headers.remove(EXPECT);
     if (!this.#upgrading) headers.remove(UPGRADE);
     let framing = this.#upgrading ? "connection: upgrade\r\n" : "";
     let chunked = false;
-    if (!endStream && !headers.has(CONTENT_LENGTH)) {
-      framing += "transfer-encoding: chunked\r\n";
-      chunked = true;
+    if (!headers.has(CONTENT_LENGTH)) {
+      if (!endStream) {
+        framing += "transfer-encoding: chunked\r\n";
+        chunked = true;
+      } else if (!BODYLESS.has(head.method)) framing += "content-length: 0\r\n";
     }
     const host = headers.has(HOST) ? "" : `host: ${head.authority}\r\n`;
     this.#writer.begin(chunked, false);
@@ -243,6 +245,17 @@ export class Http1ClientConnection implements ClientStream {
     this.#state = reusable ? IDLE : CLOSED;
     if (!reusable) this.#output.destroy();
     handler.onEnd(this.#settings.forwardTrailers ? trailers : undefined);
-    this.#events.onIdle(reusable);
+    this.#events.onIdle(reusable, true);
   }
+}
+
+/** Methods whose requests mean nothing by a body; the others say that theirs is empty (RFC 9110 8.6). */
+const BODYLESS = new Set(["GET", "HEAD", "DELETE", "CONNECT", "TRACE"]);
+
+/** Of what TE asks for, only trailers concerns more than this hop (RFC 9110 10.1.4). */
+function keepOnlyTrailers(headers: HeaderBlock): void {
+  const te = headers.get(TE);
+  if (te === undefined || te === "trailers") return;
+  if (hasOption(te.toLowerCase(), "trailers")) headers.set(TE, "trailers");
+  else headers.remove(TE);
 }

@@ -13,6 +13,7 @@ export const PROBLEMS = {
   badRequestLine: problem(400, "http1.codec_error", "request line is not METHOD SP TARGET SP HTTP/1.x (RFC 9112 3)"),
   badStatusLine: problem(502, "http1.codec_error", "status line is not HTTP/1.x SP CODE (RFC 9112 4)"),
   badMethod: problem(400, "http1.codec_error", "method has a character outside token (RFC 9110 5.6.2)"),
+  unknownMethod: problem(400, "http1.codec_error", "method is none that is registered (http_protocol_options.allow_custom_methods)"),
   badTarget: problem(400, "http1.codec_error", "request target has a control character, a space or nothing"),
   badVersion: problem(505, "http1.codec_error", "HTTP version is not 1.0 or 1.1"),
   http10: problem(426, "low_version", "HTTP/1.0 is not accepted here (http_protocol_options.accept_http_10)"),

@@ -3,6 +3,14 @@ import { latin1 } from "./latin1.ts";
 import { AUTHORITY, OCTETS, SP, TARGET, TOKEN } from "./octets.ts";
 import { type Http1Problem, PROBLEMS } from "./problem.ts";
 
+/** What Envoy takes: of the registered methods (RFC 9110 16.1) those that its parser knows. */
+const METHODS = new Set(
+  (
+    "GET POST PUT HEAD DELETE PATCH OPTIONS CONNECT TRACE ACL BIND CHECKOUT COPY LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE M-SEARCH MSEARCH NOTIFY " +
+    "PROPFIND PROPPATCH PURGE REBIND REPORT SEARCH SOURCE SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE"
+  ).split(" "),
+);
+
 export class RequestLine {
   method = "";
   /** Where the target stands in the head's text: it is cut out of that, not decoded a second time. */
@@ -10,6 +18,13 @@ export class RequestLine {
   targetEnd = 0;
   /** 10 or 11. */
   version = 11;
+
+  readonly #anyMethod: boolean;
+
+  /** `anyMethod`: also methods that nobody registered (http_protocol_options.allow_custom_methods). */
+  constructor(anyMethod = false) {
+    this.#anyMethod = anyMethod;
+  }
 
   readonly read = (bytes: Uint8Array, start: number, end: number, base: number): Http1Problem | undefined => {
     let i = start;
@@ -25,7 +40,9 @@ export class RequestLine {
     if (bytes[targetEnd] !== SP || version === 0) return PROBLEMS.badRequestLine;
     if (version < 0) return PROBLEMS.badVersion;
     this.version = version;
-    this.method = methodOf(bytes, start, targetStart - 1);
+    const method = methodOf(bytes, start, targetStart - 1);
+    if (!this.#anyMethod && !METHODS.has(method)) return PROBLEMS.unknownMethod;
+    this.method = method;
     this.targetStart = targetStart - base;
     this.targetEnd = targetEnd - base;
     return undefined;

@@ -23,6 +23,10 @@ export interface ServerSettings {
   /** HTTP/1.0 requests are answered 426 otherwise, as Envoy does by default. */
   readonly acceptHttp10: boolean;
   readonly forwardTrailers: boolean;
+  /** Methods that nobody registered are taken too. */
+  readonly anyMethod?: boolean;
+  /** `server` of our own refusals; undefined: none. */
+  readonly serverName?: string | undefined;
   /** Wall clock, for the `date` of our own refusals. */
   readonly now: () => number;
 }
@@ -47,7 +51,7 @@ export class Http1ServerConnection implements ServerStream {
   readonly #output: ByteOutput;
   readonly #settings: ServerSettings;
   readonly #events: ServerEvents;
-  readonly #line = new RequestLine();
+  readonly #line: RequestLine;
   readonly #scanner: HeadScanner;
   readonly #body: BodyReader;
   readonly #writer = new BodyWriter();
@@ -72,6 +76,7 @@ export class Http1ServerConnection implements ServerStream {
     this.#output = output;
     this.#settings = settings;
     this.#events = events;
+    this.#line = new RequestLine(settings.anyMethod);
     this.#scanner = new HeadScanner(settings.limits, this.#line.read);
     this.#body = new BodyReader(settings.limits);
     const headers = this.#scanner.block;
@@ -290,7 +295,9 @@ export class Http1ServerConnection implements ServerStream {
     const line = statusLine(problem.status);
     const body = line.slice("HTTP/1.1 400 ".length, -2);
     const date = new Date(this.#settings.now()).toUTCString();
-    this.#output.write(`${line}content-length: ${body.length}\r\ncontent-type: text/plain\r\ndate: ${date}\r\nconnection: close\r\n\r\n${body}`);
+    const { serverName } = this.#settings;
+    const server = serverName === undefined ? "" : `server: ${serverName}\r\n`;
+    this.#output.write(`${line}content-length: ${body.length}\r\ncontent-type: text/plain\r\ndate: ${date}\r\n${server}connection: close\r\n\r\n${body}`);
   }
 
   #close(): void {

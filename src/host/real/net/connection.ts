@@ -14,37 +14,20 @@ import type { NodeFacts } from "./facts.ts";
 import { acceptTls } from "./tls-socket.ts";
 import { isTlsSettings } from "./tls-context.ts";
 import { handleOf } from "./node-handle.ts";
+import { appendToOutbox, emptyOutbox, fitsOutbox, outboxAddress, outboxCopy, outboxEnd, READ_BYTES, readAddress, readBytes } from "./memory.ts";
 import { atTurnEnd, isServing, type Readable, unwatch, watch } from "./readiness.ts";
 
 /** Above this much unsent a connection asks for patience: `onDrain` follows. */
 const HIGH_WATER_BYTES = 65_536;
 /** Borrowed bytes of at least this size are sent at once; less waits for the turn's other bytes. */
 const SEND_AT_ONCE_BYTES = 16_384;
-/** Larger reads need fewer turns; 256 KiB measured best for bodies, and still fits a second-level cache. */
-const READ_BUFFER_BYTES = 262_144;
 const MSG_DONTWAIT = 0x40;
 const MSG_DONTWAIT_NOSIGNAL = 0x4040;
 const MSG_MORE = 0x8000;
 const EAGAIN = 11;
 const EINTR = 4;
 
-const gather = Buffer.allocUnsafeSlow(SEND_AT_ONCE_BYTES * 4);
 const noBytes = Buffer.alloc(0);
-
-/**
- * Read buffer of all plain sockets: each reads, and its handler is done, before the next one reads. Not a Buffer: whoever
- * keeps bytes takes `slice()` of them, which copies here and would not there.
- */
-const readBuffer = new Uint8Array(READ_BUFFER_BYTES);
-
-/** Views of its beginning by their length: most reads are short, and requests of one client have one length. */
-const readViews: (Uint8Array | undefined)[] = [];
-const KEPT_VIEWS = 4096;
-
-function readView(length: number): Uint8Array {
-  if (length >= KEPT_VIEWS) return readBuffer.subarray(0, length);
-  return (readViews[length] ??= readBuffer.subarray(0, length));
-}
 
 /** Options of a socket that Node makes, but does not read. */
 export const SOCKET_OPTIONS = { allowHalfOpen: true, readable: true, writable: true, manualStart: true } as const;
@@ -58,6 +41,7 @@ function flushDirty(): void {
   flushing = connections;
   for (const connection of connections) connection.turnEnded();
   connections.length = 0;
+  if (dirty.length === 0) emptyOutbox();
 }
 
 atTurnEnd(flushDirty);
@@ -72,7 +56,12 @@ export class NodeConnection implements Connection, Readable {
   /** For send(2); -1 while connecting and under TLS. */
   #fd = -1;
   #connected: boolean;
-  #queue: (Uint8Array | string)[] = [];
+  /** What this turn wrote stands in the outbox from here to there; -1: nothing. */
+  #outboxFrom = -1;
+  #outboxTo = -1;
+  /** What could not go there, in order behind it. */
+  #queue: (Uint8Array | string)[] | undefined;
+  /** Bytes of both. */
   #queuedBytes = 0;
   sentBytes = 0;
   #isDirty = false;
@@ -116,8 +105,7 @@ export class NodeConnection implements Connection, Readable {
     clearTimeout(this.#deadline);
     unwatch(this.#fd, this, true);
     this.#fd = -1;
-    this.#queue = [];
-    this.#queuedBytes = 0;
+    this.#forgetQueued();
     const handler = this.#handler;
     this.#handler = undefined;
     handler?.onClose(this.#error);
@@ -136,8 +124,8 @@ export class NodeConnection implements Connection, Readable {
 
   /** The plain socket has something to read. */
   readable(): void {
-    const length = libc().recv(this.#fd, readBuffer, READ_BUFFER_BYTES, MSG_DONTWAIT);
-    if (length > 0) this.#handler?.onData(readView(length));
+    const length = libc().recvAt(this.#fd, readAddress(), READ_BYTES, MSG_DONTWAIT);
+    if (length > 0) this.#handler?.onData(readBytes(length));
     else if (length === 0) {
       this.#peerEnded = true;
       unwatch(this.#fd, this, false);
@@ -159,7 +147,7 @@ export class NodeConnection implements Connection, Readable {
     if (this.#ended && !this.#closed) {
       this.flush();
       this.#finish();
-    } else if (this.#queue.length > 0 && !this.#isDirty) this.#markDirty();
+    } else if (this.#queuedBytes > 0 && !this.#isDirty) this.#markDirty();
   }
 
   /** Gives up when it is not established by then. */
@@ -193,24 +181,50 @@ export class NodeConnection implements Connection, Readable {
   }
 
   write(chunk: Uint8Array | string): void {
-    if (this.#ended || this.#closed || chunk.length === 0) return;
-    this.#queue.push(chunk);
+    const { length } = chunk;
+    if (this.#ended || this.#closed || length === 0) return;
+    if (length < SEND_AT_ONCE_BYTES && this.#canUseOutbox(length)) this.#append(chunk);
+    else {
+      (this.#queue ??= []).push(chunk);
+      this.#queuedBytes += length;
+      this.sentBytes += length;
+      if (!this.#isDirty) this.#markDirty();
+    }
+  }
+
+  writeBorrowed(bytes: Uint8Array): void {
+    const { length } = bytes;
+    if (this.#ended || this.#closed || length === 0) return;
+    if (length < SEND_AT_ONCE_BYTES || this.#fd < 0 || this.#plain.writableLength > 0) {
+      if (this.#canUseOutbox(length)) this.#append(bytes);
+      else this.write(Buffer.from(bytes));
+      return;
+    }
+    if (this.#queuedBytes > 0) this.#flushPlain(MSG_MORE);
+    if (this.#ended) return;
+    this.sentBytes += length;
+    const sent = this.#plain.writableLength > 0 ? 0 : this.#sent(libc().send(this.#fd, bytes, length, MSG_DONTWAIT_NOSIGNAL));
+    if (sent >= 0 && sent < length) this.#writeRest(Buffer.from(bytes.subarray(sent)));
+  }
+
+  /** What is there of this connection must end where the outbox does. */
+  #canUseOutbox(length: number): boolean {
+    return this.#connected && this.#queue === undefined && (this.#outboxFrom < 0 || this.#outboxTo === outboxEnd()) && fitsOutbox(length);
+  }
+
+  #append(chunk: Uint8Array | string): void {
+    if (this.#outboxFrom < 0) this.#outboxFrom = outboxEnd();
+    appendToOutbox(chunk);
+    this.#outboxTo = outboxEnd();
     this.#queuedBytes += chunk.length;
     this.sentBytes += chunk.length;
     if (!this.#isDirty) this.#markDirty();
   }
 
-  writeBorrowed(bytes: Uint8Array): void {
-    if (this.#ended || this.#closed || bytes.length === 0) return;
-    if (bytes.length < SEND_AT_ONCE_BYTES || this.#fd < 0 || this.#plain.writableLength > 0) {
-      this.write(Buffer.from(bytes));
-      return;
-    }
-    if (this.#queue.length > 0) this.#flushPlain(MSG_MORE);
-    if (this.#ended) return;
-    this.sentBytes += bytes.length;
-    const sent = this.#plain.writableLength > 0 ? 0 : this.#send(bytes, bytes.length, 0);
-    if (sent >= 0 && sent < bytes.length) this.#writeRest(Buffer.from(bytes.subarray(sent)));
+  #forgetQueued(): void {
+    this.#outboxFrom = this.#outboxTo = -1;
+    this.#queue = undefined;
+    this.#queuedBytes = 0;
   }
 
   #markDirty(): void {
@@ -225,56 +239,58 @@ export class NodeConnection implements Connection, Readable {
   }
 
   flush(): void {
-    if (this.#queue.length === 0 || !this.#connected || this.#closed) return;
+    if (this.#queuedBytes === 0 || !this.#connected || this.#closed) return;
     if (this.#queuedBytes > HIGH_WATER_BYTES) this.#wantsDrain = true;
     if (this.#tls === undefined) this.#flushPlain(0);
-    else this.#writeRest(this.#takeQueue(Buffer.allocUnsafe(this.#queuedBytes)));
+    else this.#writeRest(this.#takeQueued());
     if (this.#wantsDrain && this.#socket.writableLength === 0) process.nextTick(this.#drained);
   }
 
   #flushPlain(flags: number): void {
-    const length = this.#queuedBytes;
-    const first = this.#queue[0];
-    const isSingle = this.#queue.length === 1 && typeof first === "object";
-    const bytes = isSingle ? this.#takeOne(first) : this.#takeQueue(length <= gather.length ? gather : Buffer.allocUnsafeSlow(length));
-    const sent = this.#plain.writableLength > 0 || this.#fd < 0 ? 0 : this.#send(bytes, length, flags);
-    if (sent < 0 || sent === length) return;
-    const rest = bytes.subarray(sent, length);
-    this.#writeRest(bytes === gather ? Buffer.from(rest) : rest);
-  }
-
-  #takeOne(chunk: Uint8Array): Uint8Array {
-    this.#queue.length = 0;
-    this.#queuedBytes = 0;
-    return chunk;
-  }
-
-  /** Moves what is queued into one buffer. */
-  #takeQueue(into: Buffer): Buffer {
-    let at = 0;
-    for (const chunk of this.#queue) {
-      if (typeof chunk === "string") at += into.write(chunk, at, "latin1");
-      else {
-        into.set(chunk, at);
-        at += chunk.length;
-      }
+    const from = this.#outboxFrom;
+    if (this.#queue !== undefined || this.#plain.writableLength > 0 || this.#fd < 0) {
+      this.#flushQueued(flags);
+      return;
     }
-    this.#queue.length = 0;
-    this.#queuedBytes = 0;
-    return into;
+    const to = this.#outboxTo;
+    this.#forgetQueued();
+    const sent = this.#sent(libc().sendAt(this.#fd, outboxAddress(from), to - from, MSG_DONTWAIT_NOSIGNAL | flags));
+    if (sent >= 0 && sent < to - from) this.#writeRest(outboxCopy(from + sent, to));
   }
 
-  /** Bytes that the kernel took; -1 when the connection is broken. */
-  #send(bytes: Uint8Array, length: number, flags: number): number {
-    const sent = libc().send(this.#fd, bytes, length, MSG_DONTWAIT_NOSIGNAL | flags);
-    if (sent >= 0) return sent;
+  #flushQueued(flags: number): void {
+    const bytes = this.#takeQueued();
+    const canSend = this.#plain.writableLength === 0 && this.#fd >= 0;
+    const sent = canSend ? this.#sent(libc().send(this.#fd, bytes, bytes.length, MSG_DONTWAIT_NOSIGNAL | flags)) : 0;
+    if (sent >= 0 && sent < bytes.length) this.#writeRest(bytes.subarray(sent));
+  }
+
+  /** All that is queued, in memory of its own. */
+  #takeQueued(): Uint8Array {
+    const from = this.#outboxFrom;
+    const queue = this.#queue;
+    const [only] = queue ?? [];
+    let bytes: Uint8Array;
+    if (queue === undefined) bytes = outboxCopy(from, this.#outboxTo);
+    else if (from < 0 && queue.length === 1 && typeof only === "object") bytes = only;
+    else {
+      const parts = queue.map((chunk) => (typeof chunk === "string" ? Buffer.from(chunk, "latin1") : chunk));
+      bytes = Buffer.concat(from < 0 ? parts : [outboxCopy(from, this.#outboxTo), ...parts]);
+    }
+    this.#forgetQueued();
+    return bytes;
+  }
+
+  /** Bytes that the kernel took, of what a send call answered; -1 when the connection is broken. */
+  #sent(result: number): number {
+    if (result >= 0) return result;
     const errno = libc().errno();
     if (errno === EAGAIN || errno === EINTR) return 0;
-    // What the peer said before it went away (an early answer) may still wait to be read: give it this turn.
     const code = errnoName(errno);
     this.#ended = true;
     if (!this.#destroyed) this.#error ??= { code, message: `send: ${code}` };
-    setImmediate(() => this.#socket.destroy());
+    // What the peer said before it went away (an early answer) may still wait to be read: in the next turn, after this one's end.
+    setImmediate(() => setImmediate(() => this.#socket.destroy()));
     return -1;
   }
 
@@ -326,8 +342,7 @@ export class NodeConnection implements Connection, Readable {
     if (this.#closed) return;
     this.#destroyed = true;
     this.#ended = true;
-    this.#queue.length = 0;
-    this.#queuedBytes = 0;
+    this.#forgetQueued();
     unwatch(this.#fd, this, true);
     const isReset = reset && !this.#plain.connecting && handleOf(this.#plain)?.setNoDelay !== undefined;
     if (isReset) this.#plain.resetAndDestroy();

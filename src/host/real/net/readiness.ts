@@ -22,6 +22,9 @@ const EPOLL_CTL_DEL = 2;
 /** struct epoll_event is packed on x86-64 only; its data is 64 bits of which we use the lower ones. */
 const EVENT_BYTES = process.arch === "x64" ? 12 : 16;
 const DATA_OFFSET = process.arch === "x64" ? 4 : 8;
+/** The same in words, for reading. */
+const EVENT_WORDS = EVENT_BYTES / 4;
+const DATA_WORD = DATA_OFFSET / 4;
 /** Ready sockets served in one turn; more are served in the next one. */
 const EVENTS = 256;
 
@@ -35,7 +38,8 @@ interface Calls {
 }
 
 const event = Buffer.alloc(EVENT_BYTES);
-const events = Buffer.allocUnsafeSlow(EVENT_BYTES * EVENTS);
+const events = new Uint8Array(EVENT_BYTES * EVENTS);
+const eventWords = new Int32Array(events.buffer);
 /** By descriptor. Whoever closes one forgets it first; the kernel forgets closed ones by itself. */
 const watched: (Readable | undefined)[] = [];
 let watchedCount = 0;
@@ -78,7 +82,7 @@ function serve(): void {
   serving = true;
   for (let i = 0; i < count; i++) {
     try {
-      watched[events.readInt32LE(i * EVENT_BYTES + DATA_OFFSET)]?.readable();
+      watched[eventWords[i * EVENT_WORDS + DATA_WORD] ?? -1]?.readable();
     } catch (error) {
       throwLater(error);
     }
