@@ -153,19 +153,19 @@ function addWhyCommand(program: Command, context: CliContext, finish: Finish): v
   program
     .command("why")
     .description("what decides the fate of a request, hop by hop; exit status 1 when it is denied, 2 when nobody can tell")
-    .argument("<from>", "[namespace/]pod, deploy/NAME, svc/NAME, gateway or outside; the beginning of a pod's name will do")
-    .argument("<to>", "a service, a pod or gateway, with :PORT where there are several")
+    .argument("<from>", "[namespace/]pod, deploy/NAME, svc/NAME, a node, an address, gateway or outside; the beginning of a pod's name will do")
+    .argument("<to>", "a service, pod, address, host name, URL or gateway; with :PORT (or its name) where there are several, and /udp")
     .addOption(nameOption())
     .option("-n, --namespace <namespace>", "of names that say none", "default")
     .option("--method <method>", "of the request", "GET")
-    .option("--path <path>", "of the request", "/")
+    .option("--path <path>", "of the request (default: / or the URL's)")
     .option("--header <name=value>", "of the request; may be given many times", collect, [])
     .option("-f, --file <path>", "answer from manifests alone: a file or folder; may be given many times", collect, [])
     .option("-o, --output <format>", "json")
     .option("--short", "one line", false)
     .addHelpText(
       "after",
-      "\nExamples:\n  weft why productpage reviews:9080 --path /reviews/1\n  weft why outside gateway --path /productpage\n  weft why -f examples/bookinfo deploy/productpage-v1 svc/ratings -o json",
+      "\nExamples:\n  weft why productpage reviews:9080 --path /reviews/1\n  weft why outside gateway --path /productpage\n  weft why -f examples/bookinfo deploy/productpage-v1 svc/ratings -o json\n  weft why reviews-v2 http://details:9080/details/0 --header end-user=jason",
     )
     .action(async (from: string, to: string, options: WhyOptions) => finish(await (await import("./why/why.ts")).why(context, from, to, options)));
 }

@@ -3,6 +3,7 @@
  * matcher is compiled once from Envoy's messages to a closure over these.
  */
 import type { Ip } from "#lib/ip.ts";
+import { HeaderBlock } from "#wire/http/header-block.ts";
 import { type HeaderName, headerName } from "#wire/http/header-name.ts";
 
 export interface RequestView {
@@ -46,23 +47,32 @@ export interface PeerIdentity {
   readonly subject: string;
 }
 
-/** A request that nobody sent. */
+/** A request that nobody sent. Its headers may be changed, as a proxy on the way changes them. */
+export interface ImaginedRequest extends RequestView {
+  readonly headers: HeaderBlock;
+}
+
 export function imaginedRequest(options: {
   readonly method?: string;
   readonly path?: string;
   readonly authority: string;
   readonly scheme?: string;
   readonly headers?: Readonly<Record<string, string>>;
-}): RequestView {
-  const headers = new Map(Object.entries(options.headers ?? {}).map(([name, value]) => [headerName(name).lower, value]));
-  return {
-    method: options.method ?? "GET",
-    path: options.path ?? "/",
-    authority: options.authority,
-    scheme: options.scheme ?? "http",
-    header: (name) => headers.get(name.lower),
-    repeated: () => undefined,
-  };
+}): ImaginedRequest {
+  const headers = new HeaderBlock();
+  for (const [name, value] of Object.entries(options.headers ?? {})) headers.add(headerName(name), value);
+  return imaginedFrom(headers, { method: "GET", path: "/", scheme: "http", ...options });
+}
+
+/** The same request, as it is after a proxy changed it. */
+export function changedRequest(request: ImaginedRequest, changes: Partial<Pick<RequestView, "path" | "authority">>): ImaginedRequest {
+  const { method, path, authority, scheme, headers } = request;
+  return imaginedFrom(headers.clone(), { method, path, authority, scheme, ...changes });
+}
+
+function imaginedFrom(headers: HeaderBlock, start: Pick<RequestView, "method" | "path" | "authority" | "scheme">): ImaginedRequest {
+  const { method, path, authority, scheme } = start;
+  return { method, path, authority, scheme, headers, header: (name) => headers.get(name), repeated: (name) => headers.repeated(name) };
 }
 
 /** Path without query and fragment. */

@@ -1,26 +1,36 @@
-/** The network's part of an answer: names as a pod's resolver finds them, and packets walked through what agents apply. */
+/** The network's part of an answer: names as a resolver finds them, and packets walked through what agents apply. */
 import { compileNode } from "#compile/node/node.ts";
+import { podResolver } from "#compile/dns/pod-resolver.ts";
 import { DEFAULT_SETTINGS } from "#compile/node/settings.ts";
+import { clusterDomain } from "#compile/mesh/settings.ts";
 import { listenPort } from "#compile/mesh/gateway.ts";
 import { workload } from "#compile/mesh/workload.ts";
-import { walkPacket, type PacketOutcome } from "#decide/packet/walk.ts";
+import { resolveName, type Resolution, type Resolver } from "#decide/name/resolve.ts";
+import { walkPacket, type PacketOutcome, type PacketQuestion } from "#decide/packet/walk.ts";
 import { hop, type Hop, type Verdict } from "#decide/why/answer.ts";
 import type { Pod } from "#model/core.ts";
 import type { NodePlan } from "#model/plan/node-plan.ts";
 import type { WorldReader } from "#model/world.ts";
-import { PlaceError, type Destination } from "./places.ts";
+import { PlaceError, type Destination, type Source } from "./places.ts";
 
 export interface Resolved {
-  /** undefined: the name does not resolve, or not here. */
-  readonly address: string | undefined;
+  /** Empty: there is nowhere to go, and the last hop says why. A client tries one of them, so each has its share. */
+  readonly addresses: readonly { readonly address: string; readonly hop: Hop }[];
   readonly hops: readonly Hop[];
   readonly verdict: Verdict;
 }
 
-/** The machine beside the nodes. */
-const outsideAddress = "192.168.99.9";
 /** SO_MARK of a proxy's own sockets. */
-const proxyMark = 0x539;
+const PROXY_MARK = 0x539;
+const DNS_PORT = 53;
+
+export interface Connection {
+  readonly destination: string;
+  readonly port: number;
+  readonly protocol: "tcp" | "udp";
+  /** A proxy's own sockets are not given to the proxy again. */
+  readonly byProxy: boolean;
+}
 
 export class Network {
   readonly #world: WorldReader;
@@ -29,45 +39,94 @@ export class Network {
   constructor(world: WorldReader) {
     this.#world = world;
     this.#plans = world.all("Node").map(({ metadata }) => compileNode(world, { node: metadata.name, settings: DEFAULT_SETTINGS }));
+    if (this.#plans.length === 0) throw new PlaceError("the cluster has no node");
   }
 
-  /** As the pod's resolver asks: its search list first (ndots:5). */
-  resolve(pod: Pod | undefined, { host, address }: Destination): Resolved {
-    if (address !== undefined) return { address, hops: [], verdict: "allowed" };
-    if (pod === undefined) {
-      const text = `${host}: a machine outside the cluster does not use its DNS; name an address`;
-      return { address: undefined, hops: [hop("name", text, "unknown", { verdict: "unknown" })], verdict: "unknown" };
+  resolve(from: Source, { host, address, namedBy }: Destination): Resolved {
+    if (address !== undefined) {
+      const literal = hop("name", namedBy ?? `${address} is an address`, namedBy === undefined ? "executed" : "unknown");
+      return { addresses: [{ address, hop: literal }], hops: [], verdict: "allowed" };
     }
-    const plan = this.#plans.find(({ node }) => node === pod.spec.nodeName);
-    if (plan === undefined) throw new PlaceError(`Pod ${pod.metadata.namespace ?? ""}/${pod.metadata.name} is on no node of this cluster yet`);
-    const { names, domain } = plan.zone;
-    const suffixes = [`.${pod.metadata.namespace ?? ""}.svc.${domain}`, `.svc.${domain}`, `.${domain}`, ""];
-    for (const suffix of suffixes) {
-      const record = (names[`${host.toLowerCase()}${suffix}`] ?? []).find(({ type }) => type === "A" || type === "AAAA");
-      if (record?.type !== "A" && record?.type !== "AAAA") continue;
-      return { address: record.address, hops: [hop("name", `${host} -> ${record.address}`, "executed", { by: record.by })], verdict: "allowed" };
+    if (from.kind === "outside") return unresolved(`${host}: a machine outside does not ask the cluster's DNS; name an address`, "unknown");
+    const plan = this.#planOf(from);
+    const resolution = resolveName(plan.zone, resolverOf(from), host);
+    if (resolution.kind === "hosts") {
+      const by = from.kind === "pod" && resolution.field !== undefined ? podField(from.pod, resolution.field) : undefined;
+      const found = hop("name", `${host} -> ${resolution.address}, by /etc/hosts of the pod`, "executed", { by });
+      return { addresses: [{ address: resolution.address, hop: found }], hops: [], verdict: "allowed" };
     }
-    const inside = host.endsWith(`.${domain}`) || !host.includes(".");
-    const text = inside ? `${host}: no such name (NXDOMAIN)` : `${host}: asked of the resolvers of the machine below`;
-    const verdict = inside ? "denied" : "unknown";
-    return { address: undefined, hops: [hop("name", text, inside ? "executed" : "unknown", { verdict })], verdict };
+    const query = this.#query(from);
+    if (query !== undefined) return { addresses: [], hops: query, verdict: "denied" };
+    return resolvedBy(resolution, host);
   }
 
-  /** All ways of a new TCP connection to this address; a proxy's own sockets are not given to the proxy again. */
-  walk(pod: Pod | undefined, destination: string, port: number, byProxy: boolean): readonly PacketOutcome[] {
-    const via = this.#plans[0]?.node;
-    if (pod === undefined) {
-      if (via === undefined) throw new PlaceError("the cluster has no node");
-      return walkPacket(this.#plans, { from: { kind: "outside", ip: outsideAddress, via }, destination, port, protocol: "tcp" });
-    }
-    const { namespace = "", name } = pod.metadata;
+  /** The DNS query is a packet as well; undefined: it gets through. */
+  #query(from: Source): readonly Hop[] | undefined {
+    const connection = { destination: DEFAULT_SETTINGS.dnsAddress, port: DNS_PORT, protocol: "udp", byProxy: false } as const;
+    const [way] = this.walk(from, connection);
+    const refusal = way?.hops.findLast(({ verdict }) => verdict === "denied");
+    if (way === undefined || refusal === undefined) return undefined;
+    const text = `the query to ${connection.destination}:${DNS_PORT}/udp is refused: ${refusal.text}`;
+    return [{ ...refusal, hop: "name", text }];
+  }
+
+  /** All ways of a new connection to this address. */
+  walk(from: Source, { destination, port, protocol, byProxy }: Connection): readonly PacketOutcome[] {
+    return walkPacket(this.#plans, { from: this.#origin(from), destination, port, protocol, ...(byProxy ? { mark: PROXY_MARK } : {}) });
+  }
+
+  #origin(from: Source): PacketQuestion["from"] {
+    if (from.kind === "node") return { kind: "node", node: from.node };
+    if (from.kind === "outside") return { kind: "outside", ip: from.ip, via: this.#plans[0]?.node ?? "", ranges: [DEFAULT_SETTINGS.loadBalancerCIDR] };
+    const { namespace = "", name } = from.pod.metadata;
     if (!this.#plans.some((plan) => plan.pods.some((each) => each.namespace === namespace && each.name === name))) {
       throw new PlaceError(`Pod ${namespace}/${name} has no address in the pod network (it is not running, or uses its node's network)`);
     }
-    return walkPacket(this.#plans, { from: { kind: "pod", namespace, name }, destination, port, protocol: "tcp", ...(byProxy ? { mark: proxyMark } : {}) });
+    return { kind: "pod", namespace, name };
+  }
+
+  #planOf(from: Source): NodePlan {
+    const node = from.kind === "pod" ? from.pod.spec.nodeName : from.kind === "node" ? from.node : undefined;
+    const plan = this.#plans.find((each) => each.node === node);
+    if (plan === undefined) throw new PlaceError(`${from.kind === "pod" ? `Pod ${from.pod.metadata.name}` : "the client"} is on no node of this cluster yet`);
+    return plan;
   }
 
   gatewayPort(gateway: Pod, port: number): number {
     return listenPort(workload(gateway), this.#world.inNamespace("Service", gateway.metadata.namespace ?? ""), port);
+  }
+}
+
+/** A node's own programs look names up as `weft enter NODE` does. */
+function resolverOf(from: Exclude<Source, { kind: "outside" }>): Resolver {
+  if (from.kind === "pod") return podResolver(from.pod, { podIP: from.pod.status?.podIP ?? "", dnsAddress: DEFAULT_SETTINGS.dnsAddress });
+  return { hosts: [], searches: [`svc.${clusterDomain}`, clusterDomain], options: new Map([["ndots", "5"]]) };
+}
+
+function podField({ metadata }: Pod, field: string) {
+  return { kind: "Pod", namespace: metadata.namespace ?? "", name: metadata.name, field };
+}
+
+function unresolved(text: string, verdict: Verdict): Resolved {
+  return { addresses: [], hops: [hop("name", text, verdict === "unknown" ? "unknown" : "executed", { verdict })], verdict };
+}
+
+function resolvedBy(resolution: Exclude<Resolution, { kind: "hosts" }>, host: string): Resolved {
+  switch (resolution.kind) {
+    case "none": {
+      const { exists } = resolution;
+      return unresolved(exists === undefined ? `${host}: no such name (NXDOMAIN)` : `${host}: ${exists} has no address (no endpoint is ready)`, "denied");
+    }
+    case "foreign":
+      return unresolved([...resolution.through, `${resolution.name}: asked of the resolvers of the machine below`].join("; "), "unknown");
+    case "zone": {
+      const { addresses, through } = resolution;
+      const among = addresses.length > 1 ? ` (1 of ${addresses.length} addresses)` : "";
+      const found = addresses.map(({ address, by }) => ({
+        address,
+        hop: hop("name", [...through, `${host} -> ${address}${among}`].join("; "), "executed", { by }),
+      }));
+      return { addresses: found, hops: [], verdict: "allowed" };
+    }
   }
 }

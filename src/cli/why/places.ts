@@ -1,114 +1,183 @@
-/** What FROM and TO of `weft why` mean: `[ns/]pod`, `deploy/x`, `svc/x`, `gateway`, `outside`, a host name, an address. */
+/**
+ * What FROM and TO of `weft why` mean. FROM: `[ns/]pod`, `deploy/x`, `svc/x`, `gateway`, `outside`, a node, an address. TO: the
+ * same, a host name, or a URL; with `:PORT`, which may be a port's name, and `/udp`.
+ */
 import type { Pod, Service } from "#model/core.ts";
 import { objectKey } from "#model/object.ts";
+import type { Provenance } from "#model/provenance.ts";
 import type { WorldReader } from "#model/world.ts";
+import { covers } from "#compile/mesh/hosts.ts";
 import { ingressGateway } from "#compile/mesh/settings.ts";
-import { parseIp } from "#lib/ip.ts";
+import { formatIp, parseIp } from "#lib/ip.ts";
+import { nearNames } from "./near-names.ts";
+import { findPods, findService, podsBehind } from "./find.ts";
 
-export type Source = { readonly kind: "pod"; readonly pod: Pod } | { readonly kind: "outside" };
+export type Source =
+  | { readonly kind: "pod"; readonly pod: Pod }
+  | { readonly kind: "node"; readonly node: string }
+  /** A machine beside the nodes. */
+  | { readonly kind: "outside"; readonly ip: string };
 
 /** Where the client wants to go, before any name is resolved. */
 export interface Destination {
   /** What the client types: a name or an address. */
   readonly host: string;
   readonly port: number;
+  readonly protocol: "tcp" | "udp";
   /** No name is resolved: the address of a pod, of the gateway, or a literal. */
   readonly address?: string;
-  readonly pod?: Pod;
+  /** How the address came to be, when nobody can know it for sure. */
+  readonly namedBy?: string;
+  readonly service?: Service;
+  /** There is no way for this client, whatever the network does. */
+  readonly nowhere?: { readonly text: string; readonly by: Provenance };
 }
 
+/** What is asked for cannot be found: the question is wrong, not the cluster. */
 export class PlaceError extends Error {}
 
+/** The machine beside the nodes. */
+const OUTSIDE_ADDRESS = "192.168.99.9";
+const HTTP_PORT = 80;
+const HTTPS_PORT = 443;
+
 export function findSource(text: string, world: WorldReader, namespace: string): Source {
-  if (text === "outside") return { kind: "outside" };
+  if (text === "outside") return { kind: "outside", ip: OUTSIDE_ADDRESS };
   if (text === "gateway") return { kind: "pod", pod: gatewayPod(world) };
+  const literal = parseIp(text);
+  if (literal !== undefined) return sourceAt(formatIp(literal), world);
   const pods = findPods(text, world, namespace);
   if (pods[0] !== undefined) return { kind: "pod", pod: pods[0] };
+  if (world.get("Node", text) !== undefined) return { kind: "node", node: text };
   const service = findService(text, world, namespace);
   const behind = service === undefined ? undefined : podsBehind(service, world)[0];
   if (behind !== undefined) return { kind: "pod", pod: behind };
-  throw new PlaceError(`FROM ${JSON.stringify(text)} names no pod (tried namespace ${namespace}); ${known(world)}`);
+  if (service !== undefined) throw new PlaceError(`FROM ${JSON.stringify(text)}: no pod is behind Service ${objectKey(service)}`);
+  const names = [...podNames(world, namespace), ...world.all("Node").map(({ metadata }) => metadata.name), "gateway", "outside"];
+  throw new PlaceError(`FROM ${JSON.stringify(text)} names no pod and no node (namespace ${namespace}); ${meant(text, names)}`);
+}
+
+function sourceAt(address: string, world: WorldReader): Source {
+  const pod = world.all("Pod").find(({ status, spec }) => status?.podIP === address && spec.hostNetwork !== true);
+  if (pod !== undefined) return { kind: "pod", pod };
+  const node = world.all("Node").find(({ status }) => (status?.addresses ?? []).some((each) => each.address === address));
+  return node === undefined ? { kind: "outside", ip: address } : { kind: "node", node: node.metadata.name };
 }
 
 export function findDestination(text: string, world: WorldReader, namespace: string, from: Source): Destination {
-  const { place, port } = splitPort(text);
-  if (place === "gateway") return gatewayDestination(world, port ?? 80, from);
-  if (parseIp(place) !== undefined) return { host: place, address: place, port: port ?? 80 };
+  const { place, port, protocol } = splitPort(text);
+  const number = typeof port === "number" ? port : undefined;
+  if (place === "gateway") return gatewayDestination(world, number ?? HTTP_PORT, from);
+  const literal = parseIp(place.replace(/^\[(.*)\]$/, "$1"));
+  if (literal !== undefined) {
+    if (typeof port === "string") throw new PlaceError(`TO ${JSON.stringify(text)}: a port's name needs a Service or a pod that has it`);
+    return { host: place, address: formatIp(literal), port: number ?? HTTP_PORT, protocol: protocol ?? "tcp" };
+  }
   const service = findService(place, world, namespace);
-  if (service !== undefined) return { host: hostFor(service, namespace), port: port ?? onlyPort(service) };
+  if (service !== undefined) return serviceDestination(service, { place, port, protocol, namespace, from });
   const [pod] = findPods(place, world, namespace);
   if (pod !== undefined) {
     const address = pod.status?.podIP;
-    if (address === undefined || address === "") throw new PlaceError(`Pod ${objectKey(pod)} has no address yet; wait until it runs`);
-    return { host: address, address, pod, port: port ?? podPort(pod) };
+    if (address === undefined || address === "") throw new PlaceError(`Pod ${objectKey(pod)} has no address yet: ${waitingFor(pod)}`);
+    return { host: address, address, ...podPort(pod, port), ...(protocol === undefined ? {} : { protocol }) };
   }
-  if (place.includes(".")) return { host: place, port: port ?? 80 };
-  throw new PlaceError(`TO ${JSON.stringify(place)} is neither a Service nor a pod (tried namespace ${namespace}); ${known(world)}`);
-}
-
-function splitPort(text: string): { readonly place: string; readonly port?: number } {
-  const found = /^(.*):(\d+)$/.exec(text);
-  if (found === null || found[1]?.includes(":") === true) return { place: text };
-  return { place: found[1] ?? "", port: Number(found[2]) };
-}
-
-function splitNamespace(text: string, namespace: string): { readonly namespace: string; readonly name: string } {
-  const slash = text.indexOf("/");
-  return slash < 0 ? { namespace, name: text } : { namespace: text.slice(0, slash), name: text.slice(slash + 1) };
-}
-
-/** By name, by `deploy/name`, or by the beginning of a name that only pods of one workload share. */
-function findPods(text: string, world: WorldReader, inNamespace: string): readonly Pod[] {
-  const deployment = /^(?:(.*)\/)?deploy(?:ment)?\/(.*)$/.exec(text);
-  const plain = text.replace(/^(pod|po)\//, "");
-  const { namespace, name } = deployment === null ? splitNamespace(plain, inNamespace) : { namespace: deployment[1] ?? inNamespace, name: deployment[2] ?? "" };
-  const pods = world.inNamespace("Pod", namespace).filter(({ status }) => status?.phase !== "Succeeded" && status?.phase !== "Failed");
-  const exact = pods.filter(({ metadata }) => metadata.name === name);
-  if (exact.length > 0) return exact;
-  const ofWorkload = pods.filter((pod) => new RegExp(`^${name.replaceAll(/[.]/g, "\\.")}-[a-z0-9]+-[a-z0-9]+$`).test(pod.metadata.name));
-  if (deployment !== null || ofWorkload.length > 0) return ofWorkload;
-  return pods.filter((pod) => pod.metadata.name.startsWith(`${name}-`) || (name.includes("-") && pod.metadata.name.startsWith(name)));
-}
-
-/** "reviews", "svc/reviews", "shop/reviews", "shop/svc/reviews", "reviews.shop", "reviews.shop.svc.cluster.local" */
-function findService(text: string, world: WorldReader, inNamespace: string): Service | undefined {
-  const plain = text.replace(/(^|\/)(svc|service)\//, "$1");
-  const { namespace, name } = splitNamespace(plain, inNamespace);
-  const dotted = /^([^.]+)\.([^.]+)(\.svc(\.cluster\.local)?)?$/.exec(name);
-  return world.get("Service", `${namespace}/${name}`) ?? (dotted === null ? undefined : world.get("Service", `${dotted[2]}/${dotted[1]}`));
-}
-
-function hostFor({ metadata }: Service, namespace: string): string {
-  return metadata.namespace === namespace ? metadata.name : `${metadata.name}.${metadata.namespace ?? ""}`;
-}
-
-function onlyPort(service: Service): number {
-  const ports = (service.spec.ports ?? []).map(({ port }) => port);
-  const [only] = ports;
-  if (only === undefined || ports.length > 1) {
+  if (!place.includes("."))
     throw new PlaceError(
-      `Service ${objectKey(service)} has ${ports.length === 0 ? "no port" : `ports ${ports.join(", ")}`}; say which: ${service.metadata.name}:PORT`,
+      `TO ${JSON.stringify(place)} is neither a Service nor a pod (namespace ${namespace}); ${meant(place, [...serviceNames(world, namespace), ...podNames(world, namespace), "gateway"])}`,
     );
-  }
-  return only;
+  if (typeof port === "string") throw new PlaceError(`TO ${JSON.stringify(text)}: a port's name needs a Service or a pod that has it`);
+  const named = { host: place, port: number ?? HTTP_PORT, protocol: protocol ?? "tcp" } as const;
+  return from.kind === "outside" ? { ...named, ...servedByGateway(place, world) } : named;
 }
 
-function podPort(pod: Pod): number {
-  const ports = pod.spec.containers.filter(({ name }) => name !== "istio-proxy").flatMap((container) => container.ports ?? []);
-  if (ports[0] === undefined) throw new PlaceError(`Pod ${objectKey(pod)} declares no port; say which: ${pod.metadata.name}:PORT`);
-  return ports[0].containerPort;
+/** "http://host:port/path?query": the destination, and the path. */
+export function splitUrl(text: string): { readonly to: string; readonly path?: string } {
+  const found = /^(https?):\/\/([^/?#]+)([/?][^#]*)?/i.exec(text);
+  if (found === null) return { to: text };
+  const [, scheme = "http", authority = "", path] = found;
+  const hasPort = /:\d+$/.test(authority);
+  const to = hasPort ? authority : `${authority}:${scheme.toLowerCase() === "https" ? HTTPS_PORT : HTTP_PORT}`;
+  return { to, ...(path === undefined ? {} : { path: path.startsWith("/") ? path : `/${path}` }) };
 }
 
-function podsBehind(service: Service, world: WorldReader): readonly Pod[] {
+type WrittenPort = number | string | undefined;
+
+function splitPort(text: string): { readonly place: string; readonly port: WrittenPort; readonly protocol: "tcp" | "udp" | undefined } {
+  const [, whole = text, suffix] = /^(.*?)\/(tcp|udp)$/i.exec(text) ?? [];
+  const protocol = suffix === undefined ? undefined : suffix.toLowerCase() === "udp" ? "udp" : "tcp";
+  const found = /^(\[.*\]|[^:]*):([a-z0-9-]+)$/i.exec(whole);
+  if (found === null) return { place: whole, port: undefined, protocol };
+  const [, place = "", port = ""] = found;
+  if (!/^\d+$/.test(port)) return { place, port, protocol };
+  if (Number(port) < 1 || Number(port) > 65_535) throw new PlaceError(`TO ${JSON.stringify(text)}: port ${port} is not between 1 and 65535`);
+  return { place, port: Number(port), protocol };
+}
+
+interface ServiceQuestion {
+  readonly place: string;
+  readonly port: WrittenPort;
+  readonly protocol: "tcp" | "udp" | undefined;
+  readonly namespace: string;
+  readonly from: Source;
+}
+
+function serviceDestination(service: Service, { place, port, protocol, namespace, from }: ServiceQuestion): Destination {
+  const { metadata, spec, status } = service;
+  const chosen = servicePort(service, port, protocol);
+  // What is typed is what the client sends as its host; a kind or a namespace before a slash is nobody's name.
+  const host = place.includes("/") ? (metadata.namespace === namespace ? metadata.name : `${metadata.name}.${metadata.namespace ?? ""}`) : place;
+  const found: Destination = { host, ...chosen, service };
+  if (from.kind !== "outside") return found;
+  const by = { kind: "Service", namespace: metadata.namespace ?? "", name: metadata.name, field: "spec.type" };
+  const balancer = (status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => ip ?? [])[0];
+  if (balancer !== undefined) return { ...found, address: balancer, namedBy: `${metadata.name} -> ${balancer}, its LoadBalancer address` };
+  const text = `Service ${objectKey(service)} is of type ${spec.type ?? "ClusterIP"}: no machine outside the cluster can name or reach it`;
+  return { ...found, nowhere: { text, by } };
+}
+
+function servicePort(service: Service, written: WrittenPort, wanted: "tcp" | "udp" | undefined): { readonly port: number; readonly protocol: "tcp" | "udp" } {
+  const ports = (service.spec.ports ?? []).map(({ port, name, protocol }) => ({
+    port,
+    name,
+    protocol: protocol === "UDP" ? ("udp" as const) : ("tcp" as const),
+  }));
   const key = objectKey(service);
-  const slices = world
-    .inNamespace("EndpointSlice", service.metadata.namespace ?? "")
-    .filter(({ metadata }) => metadata.labels?.["kubernetes.io/service-name"] === service.metadata.name);
-  const names = slices.flatMap(({ endpoints }) => endpoints.flatMap(({ targetRef }) => targetRef?.name ?? []));
-  return names.flatMap((name) => world.get("Pod", `${key.split("/")[0] ?? ""}/${name}`) ?? []);
+  const listed = ports
+    .map(({ port, name, protocol }) => `${port}${protocol === "udp" ? "/udp" : ""}${name === undefined || name === "" ? "" : ` (${name})`}`)
+    .join(", ");
+  if (typeof written === "number") {
+    const same = ports.filter(({ port }) => port === written);
+    return { port: written, protocol: wanted ?? same.find(({ protocol }) => protocol === "tcp")?.protocol ?? same[0]?.protocol ?? "tcp" };
+  }
+  if (typeof written === "string") {
+    const named = ports.find(({ name, protocol }) => name === written && (wanted ?? protocol) === protocol);
+    if (named === undefined) throw new PlaceError(`Service ${key} has no port named ${JSON.stringify(written)}; it has ${listed === "" ? "no port" : listed}`);
+    return named;
+  }
+  const [only, ...more] = ports;
+  if (only !== undefined && more.length === 0) return only;
+  if (service.spec.type === "ExternalName") return { port: HTTP_PORT, protocol: wanted ?? "tcp" };
+  throw new PlaceError(`Service ${key} has ${only === undefined ? "no port" : `ports ${listed}`}; say which: ${service.metadata.name}:PORT`);
 }
 
-function gatewayPod(world: WorldReader): Pod {
+function podPort(pod: Pod, written: WrittenPort): { readonly port: number; readonly protocol: "tcp" | "udp" } {
+  if (typeof written === "number") return { port: written, protocol: "tcp" };
+  const ports = pod.spec.containers.filter(({ name }) => name !== "istio-proxy").flatMap((container) => container.ports ?? []);
+  const found = written === undefined ? ports[0] : ports.find(({ name }) => name === written);
+  if (found !== undefined) return { port: found.containerPort, protocol: found.protocol === "UDP" ? "udp" : "tcp" };
+  const what = written === undefined ? "declares no port" : `declares no port named ${JSON.stringify(written)}`;
+  throw new PlaceError(`Pod ${objectKey(pod)} ${what}; say which: ${pod.metadata.name}:PORT`);
+}
+
+function waitingFor({ spec, status }: Pod): string {
+  const states = (status?.containerStatuses ?? []).flatMap(({ name, state }) =>
+    state?.waiting === undefined ? [] : [`${name}: ${state.waiting.reason ?? "waiting"}`],
+  );
+  if (states.length > 0) return states.join(", ");
+  return spec.nodeName === undefined ? "no node has been chosen for it" : `it is ${status?.phase ?? "Pending"}`;
+}
+
+export function gatewayPod(world: WorldReader): Pod {
   const service = world.get("Service", `${ingressGateway.namespace}/${ingressGateway.service}`);
   const pod = service === undefined ? undefined : podsBehind(service, world)[0];
   if (pod === undefined) throw new PlaceError(`there is no gateway pod: Service ${ingressGateway.namespace}/${ingressGateway.service} has no endpoint`);
@@ -118,14 +187,47 @@ function gatewayPod(world: WorldReader): Pod {
 /** From outside by its LoadBalancer address, from inside by name. */
 function gatewayDestination(world: WorldReader, port: number, from: Source): Destination {
   const host = `${ingressGateway.service}.${ingressGateway.namespace}`;
-  const service = world.get("Service", `${ingressGateway.namespace}/${ingressGateway.service}`);
-  if (service === undefined) throw new PlaceError(`there is no gateway: Service ${ingressGateway.namespace}/${ingressGateway.service} does not exist`);
-  if (from.kind === "pod") return { host, port };
-  const address = service.status?.loadBalancer?.ingress?.[0]?.ip ?? service.spec.clusterIP ?? "";
-  return { host: address, address, port };
+  if (from.kind !== "outside") return { host, port, protocol: "tcp" };
+  return { host, port, protocol: "tcp", ...balancerOfGateway(world) };
 }
 
-function known(world: WorldReader): string {
-  const names = world.all("Pod").slice(0, 12).map(objectKey);
-  return names.length === 0 ? "there are no pods" : `pods are ${names.join(", ")}${world.all("Pod").length > names.length ? ", ..." : ""}`;
+function balancerOfGateway(world: WorldReader): { readonly address: string } {
+  const service = world.get("Service", `${ingressGateway.namespace}/${ingressGateway.service}`);
+  const address = service?.status?.loadBalancer?.ingress?.[0]?.ip;
+  if (address === undefined)
+    throw new PlaceError(`the gateway has no LoadBalancer address yet (Service ${ingressGateway.namespace}/${ingressGateway.service})`);
+  return { address };
+}
+
+/** A machine outside asks its own resolvers. If a gateway serves the host, its name most likely leads there. */
+function servedByGateway(host: string, world: WorldReader): Pick<Destination, "address" | "namedBy"> {
+  const hosts = [
+    ...world.all("HTTPRoute").flatMap(({ spec }) => spec.hostnames ?? []),
+    ...world.all("VirtualService").flatMap(({ spec }) => ((spec.gateways ?? []).some((gateway) => gateway !== "mesh") ? (spec.hosts ?? []) : [])),
+  ];
+  if (!hosts.some((pattern) => pattern !== "*" && covers(pattern, host))) return {};
+  const { address } = balancerOfGateway(world);
+  return { address, namedBy: `${host} -> ${address}, the gateway's address, if that is what the client's resolver says` };
+}
+
+function podNames(world: WorldReader, namespace: string): readonly string[] {
+  const own = world.inNamespace("Pod", namespace).map(({ metadata }) => metadata.name);
+  return [...own, ...world.all("Pod").flatMap((pod) => (pod.metadata.namespace === namespace ? [] : [objectKey(pod)]))];
+}
+
+function serviceNames(world: WorldReader, namespace: string): readonly string[] {
+  const own = world.inNamespace("Service", namespace).map(({ metadata }) => metadata.name);
+  return [
+    ...own,
+    ...world.all("Service").flatMap(({ metadata }) => (metadata.namespace === namespace ? [] : [`${metadata.name}.${metadata.namespace ?? ""}`])),
+  ];
+}
+
+const MANY = 12;
+
+function meant(written: string, names: readonly string[]): string {
+  const near = nearNames(written.replace(/^(deploy|deployment|svc|service|pod|po)\//, "").replace(/:.*$/, ""), names);
+  if (near.length > 0) return `did you mean ${near.join(" or ")}?`;
+  const shown = names.slice(0, MANY);
+  return `there are: ${shown.join(", ")}${names.length > MANY ? `, and ${names.length - MANY} more` : ""}`;
 }

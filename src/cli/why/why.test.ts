@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { FileFacts } from "#host/files.ts";
-import type { Answer } from "#decide/why/answer.ts";
+import type { Answer } from "./question.ts";
 import { CliError, type CliContext } from "#cli/context.ts";
 import { why, type WhyOptions } from "./why.ts";
 
@@ -170,7 +170,7 @@ describe("weft why, from manifests", () => {
       effect: "503",
       by: "VirtualService shop/api spec.http[1].match[0]",
     },
-    { name: "a NetworkPolicy cuts the pod off", with: cutApi, from: "web", to: "api", want: "denied", by: "NetworkPolicy shop/cut", effect: "503" },
+    { name: "a NetworkPolicy cuts the pod off", with: cutApi, from: "web", to: "api", want: "denied", by: "NetworkPolicy shop/cut", effect: "503 after 10 s" },
     { name: "a NetworkPolicy lets its own kind in", with: cutApi, from: "api-v1", to: "api", want: "allowed" },
     { name: "through the gateway", with: edge, from: "outside", to: "gateway", options: { path: "/public/x" }, want: "allowed" },
     { name: "no route at the gateway", with: edge, from: "outside", to: "gateway", options: { path: "/private" }, want: "denied", effect: "404" },
@@ -227,20 +227,29 @@ describe("weft why, from manifests", () => {
       hops.map(({ hop, known }) => `${hop}: ${known}`),
       [
         "name: executed",
-        "proxy out: executed",
-        "endpoint: executed",
-        "policy out: modelled",
-        "wire: modelled",
-        "policy in: modelled",
         "interception: modelled",
+        "proxy out: executed",
+        "route: executed",
+        "endpoint: executed",
+        "identity: executed",
+        "neighbour: modelled",
+        "policy out: modelled",
+        "policy in: modelled",
+        "wire: modelled",
+        "interception: modelled",
+        "filter chain: executed",
         "mTLS: executed",
         "proxy in: executed",
-      ].filter((line) => hops.some(({ hop }) => hop === "wire") || line !== "wire: modelled"),
+        "route: executed",
+      ],
     );
   });
 
   it("names what it does not find", async () => {
-    await assert.rejects(ask(mesh, "nobody", "api"), (error) => error instanceof CliError && /FROM "nobody" names no pod .* shop\/web-/.test(error.message));
+    await assert.rejects(
+      ask(mesh, "nobody", "api"),
+      (error) => error instanceof CliError && /FROM "nobody" names no pod .* there are: .*web-/.test(error.message),
+    );
     await assert.rejects(ask(mesh, "web", "nobody"), /TO "nobody" is neither a Service nor a pod/);
     await assert.rejects(ask(`${mesh}\n---\nkind: [`, "web", "api"), /mesh.yaml:\d+: /);
   });

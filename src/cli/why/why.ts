@@ -1,16 +1,18 @@
-/** `weft why FROM TO[:PORT]`: exit status 0 allowed, 1 denied, 2 nobody can tell. */
+/** `weft why FROM TO[:PORT]`: exit status 0 allowed, 1 denied, 2 nobody can tell (or the question makes no sense). */
 import { CliError, type CliContext } from "#cli/context.ts";
-import { answerWhy, type ComposedAnswer } from "./answer.ts";
-import { findDestination, findSource, PlaceError } from "./places.ts";
+import { worldReader, type World } from "#model/world.ts";
+import { answerWhy } from "./answer.ts";
+import { findDestination, findSource, PlaceError, splitUrl } from "./places.ts";
+import type { Answer } from "./question.ts";
 import { formatAnswer, formatShort } from "./text.ts";
 import { worldOfCluster, worldOfFiles } from "./world.ts";
-import { worldReader } from "#model/world.ts";
 
 export interface WhyOptions {
   readonly name: string;
   readonly namespace: string;
   readonly method: string;
-  readonly path: string;
+  /** Absent: of the URL, or "/". */
+  readonly path?: string;
   readonly header: readonly string[];
   /** Answer from these files or folders alone. */
   readonly file: readonly string[];
@@ -18,30 +20,54 @@ export interface WhyOptions {
   readonly short: boolean;
 }
 
-const status = { allowed: 0, denied: 1, unknown: 2 } as const;
+export const statusOf = { allowed: 0, denied: 1, unknown: 2 } as const;
 
 export async function why(context: CliContext, from: string, to: string, options: WhyOptions): Promise<number> {
+  const { terminal } = context;
   if (options.output !== undefined && options.output !== "json") throw new CliError(`-o ${options.output}: json is the only other format`);
-  const world = options.file.length > 0 ? await worldOfFiles(context.host, options.file) : await worldOfCluster(context, options.name);
-  const answer = answered(() => {
-    const reader = worldReader(world);
-    const source = findSource(from, reader, options.namespace);
-    const namespace = source.kind === "pod" && !from.startsWith("gateway") ? (source.pod.metadata.namespace ?? options.namespace) : options.namespace;
-    const destination = findDestination(to, reader, namespace, source);
-    return answerWhy(world, { from: source, to: destination, method: options.method, path: options.path, headers: headersOf(options.header) });
-  });
-  const text = options.output === "json" ? `${JSON.stringify(answer, undefined, 2)}\n` : options.short ? formatShort(answer) : formatAnswer(answer);
-  context.terminal.out(text);
-  return status[answer.verdict];
+  const asked = { from, to, namespace: options.namespace, method: options.method, path: options.path, headers: headersOf(options.header) };
+  const answer = ask(await worldFor(context, options), asked);
+  const style = { color: terminal.color };
+  terminal.out(
+    options.output === "json" ? `${JSON.stringify(answer, undefined, 2)}\n` : options.short ? formatShort(answer, style) : formatAnswer(answer, style),
+  );
+  return statusOf[answer.verdict];
 }
 
-function answered(ask: () => ComposedAnswer): ComposedAnswer {
+async function worldFor(context: CliContext, options: WhyOptions): Promise<World> {
+  if (options.file.length === 0) return worldOfCluster(context, options.name);
+  const { world, ignored } = await worldOfFiles(context.host, options.file);
+  for (const text of ignored) context.terminal.err(`weft: left out: ${text}\n`);
+  return world;
+}
+
+export interface Asked {
+  readonly from: string;
+  readonly to: string;
+  readonly namespace: string;
+  readonly method: string;
+  readonly path: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Throws CliError when it is not clear what is asked. */
+export function ask(world: World, { from, to: written, namespace: given, method, path, headers }: Asked): Answer {
   try {
-    return ask();
+    const reader = worldReader(world);
+    const source = findSource(from, reader, given);
+    const namespace = source.kind === "pod" && from !== "gateway" ? (source.pod.metadata.namespace ?? given) : given;
+    const url = splitUrl(written);
+    const to = findDestination(url.to, reader, namespace, source);
+    return answerWhy(world, { from: source, to, method: method.toUpperCase(), path: pathOf(path ?? url.path ?? "/"), headers, tls: /^https:/i.test(written) });
   } catch (error) {
     if (error instanceof PlaceError) throw new CliError(error.message);
     throw error;
   }
+}
+
+function pathOf(path: string): string {
+  if (!path.startsWith("/")) throw new CliError(`--path ${JSON.stringify(path)}: a path begins with "/"`);
+  return path;
 }
 
 /** "end-user=jason", or "end-user: jason" as curl has it. */

@@ -2,8 +2,9 @@
 import { imagineWorld } from "#compile/imagine/imagine.ts";
 import { connectApi } from "#client/client.ts";
 import type { Host } from "#host/host.ts";
-import { KINDS, type KindId } from "#model/kinds.ts";
-import { admitManifests, parseManifests } from "#model/manifests.ts";
+import { isClusterConfig } from "#model/config.ts";
+import { findKind, KINDS, type KindId } from "#model/kinds.ts";
+import { admitManifests, parseManifests, type ManifestObject } from "#model/manifests.ts";
 import { objectKey, type KubeObject } from "#model/object.ts";
 import type { World } from "#model/world.ts";
 import { CliError, type CliContext } from "#cli/context.ts";
@@ -47,23 +48,49 @@ function typeOf(kind: KindId): Pick<KubeObject, "apiVersion" | "kind"> {
   return { apiVersion: group === "" ? version : `${group}/${version}`, kind: name };
 }
 
-export async function worldOfFiles(host: Pick<Host, "files">, paths: readonly string[]): Promise<World> {
+export interface FilesWorld {
+  readonly world: World;
+  /** What stands in the files and says nothing about traffic, or that Weft does not know. */
+  readonly ignored: readonly string[];
+}
+
+/** Broken YAML and bad values are mistakes; kinds and fields that Weft does not know are left out, and said. */
+export async function worldOfFiles(host: Pick<Host, "files">, paths: readonly string[]): Promise<FilesWorld> {
   const files = (await Promise.all(paths.map((path) => manifestFiles(host, path)))).flat();
   if (files.length === 0) throw new CliError(`${paths.join(", ")}: no manifests there (.yaml, .yml, .json)`);
   const objects: KubeObject[] = [];
   const problems: string[] = [];
+  const ignored: string[] = [];
   for (const file of files) {
-    const admitted = admitManifests(parseManifests(file, await host.files.readText(file)));
+    const { objects: written, problems: broken } = parseManifests(file, await host.files.readText(file));
+    const [known, foreign] = partition(written);
+    ignored.push(...foreign.map(({ raw, line }) => `${file}:${line}: kind ${String(raw["kind"])} of ${String(raw["apiVersion"])} is not known to Weft`));
+    const admitted = admitManifests({ objects: known, problems: broken });
     objects.push(...admitted.objects);
-    problems.push(...admitted.problems.map(({ line, message }) => `${file}:${line}: ${message}`));
+    for (const { line, message } of admitted.problems) (message.includes("unknown field") ? ignored : problems).push(`${file}:${line}: ${message}`);
   }
   if (problems.length > 0) throw new CliError(`the manifests are not as they should be:\n      ${problems.join("\n      ")}`);
-  return imagineWorld(objects);
+  return { world: imagineWorld(objects), ignored };
+}
+
+/** A ClusterConfig is for `weft up`, and says nothing about traffic. */
+function partition(written: readonly ManifestObject[]): readonly [known: readonly ManifestObject[], foreign: readonly ManifestObject[]] {
+  const groups = Map.groupBy(written, ({ raw }) =>
+    isClusterConfig(raw) ? "config" : findKind(String(raw["apiVersion"]), String(raw["kind"])) === undefined ? "foreign" : "known",
+  );
+  return [groups.get("known") ?? [], groups.get("foreign") ?? []];
 }
 
 async function manifestFiles({ files }: Pick<Host, "files">, path: string): Promise<readonly string[]> {
   const facts = await files.stat(path);
   if (facts === undefined) throw new CliError(`${path}: no such file or folder`);
   if (facts.kind !== "directory") return [path];
-  return (await files.list(path)).filter((name) => /\.(ya?ml|json)$/.test(name)).map((name) => `${path}/${name}`);
+  const found: string[] = [];
+  for (const name of (await files.list(path)).toSorted()) {
+    const inside = `${path.replace(/\/$/, "")}/${name}`;
+    if (/\.(ya?ml|json)$/.test(name)) found.push(inside);
+    else if (name !== "node_modules" && !name.startsWith(".") && (await files.stat(inside))?.kind === "directory")
+      found.push(...(await manifestFiles({ files }, inside)));
+  }
+  return found;
 }

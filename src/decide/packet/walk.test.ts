@@ -140,7 +140,7 @@ const CASES: { name: string; objects?: KubeObject[]; question: PacketQuestion; w
   {
     name: "a load balancer address from outside",
     objects: [{ ...service("bc", "10.96.0.20", { type: "LoadBalancer" }), status: { loadBalancer: { ingress: [{ ip: "192.168.99.241" }] } } } as KubeObject],
-    question: ask("", "192.168.99.241", 80, { from: { kind: "outside", ip: "192.168.99.9", via: "node-1" } }),
+    question: ask("", "192.168.99.241", 80, { from: { kind: "outside", ip: "192.168.99.9", via: "node-1", ranges: ["192.168.99.240/28"] } }),
     want: ["default/b:8080 from 192.168.99.9", "default/c:8080 from 10.244.0.1"],
   },
   { name: "out of a pod with a proxy", question: ask("p", C), want: ["default/p:8080 from 10.244.1.9, outbound proxy"] },
@@ -164,7 +164,14 @@ test("every hop on the way is named", () => {
   const [, c] = walk([...base, onlyB], ask("b", "10.96.0.20", 80));
   assert.deepEqual(
     c?.hops.map(({ hop, by }) => `${hop}${by === undefined ? "" : `: ${formatProvenance(by)}`}`),
-    ["service: Service default/bc spec.ports[0]", "policy out", "wire: Node node-2 spec.podCIDR", "policy in: NetworkPolicy default/only-b spec.ingress[0]"],
+    [
+      "neighbour",
+      "service: Service default/bc spec.ports[0]",
+      "policy out",
+      "wire: Node node-2 spec.podCIDR",
+      "policy in: NetworkPolicy default/only-b spec.ingress[0]",
+      "wire: Pod default/c",
+    ],
   );
 });
 

@@ -14,8 +14,8 @@ export interface PacketQuestion {
   readonly from:
     | { readonly kind: "pod"; readonly namespace: string; readonly name: string }
     | { readonly kind: "node"; readonly node: string }
-    /** A machine beside the nodes, whose packets enter by `via`. */
-    | { readonly kind: "outside"; readonly ip: string; readonly via: string };
+    /** A machine beside the nodes: what it sends to `ranges` (of LoadBalancer addresses) enters by `via`. */
+    | { readonly kind: "outside"; readonly ip: string; readonly via: string; readonly ranges: readonly string[] };
   readonly destination: string;
   readonly port: number;
   readonly protocol: "tcp" | "udp";
@@ -75,10 +75,24 @@ class Walk {
       const { plan, pod } = this.#pod(from);
       return this.#leavePod(plan, pod, begin({ ...packet, source: pod.ip }));
     }
-    if (from.kind === "outside")
-      return this.#arrive(this.#plan(from.via), begin({ ...packet, source: from.ip, in: this.#plan(from.via).vxlan?.device ?? "eth0" }), 0);
+    if (from.kind === "outside") return this.#fromOutside(from, packet);
     const plan = this.#plan(from.node);
     return this.#leaveNode(plan, begin({ ...packet, source: nodeSource(plan, destination) }));
+  }
+
+  /** Pods and Services have addresses that nobody beside the nodes knows a way to. */
+  #fromOutside(from: Extract<PacketQuestion["from"], { kind: "outside" }>, packet: Omit<Packet, "source">): PacketOutcome[] {
+    const { destination } = packet;
+    const node = this.#plans.find((plan) => plan.vxlan?.local === destination);
+    const isBalancer = from.ranges.some((range) => contains(cidr(range), ip(destination)));
+    const entry = node ?? (isBalancer ? this.#plan(from.via) : undefined);
+    const start = begin({ ...packet, source: from.ip });
+    if (entry !== undefined) {
+      const way = isBalancer ? withHop(start, "wire", `${from.ip} -> ${entry.node}, which answers for LoadBalancer addresses`) : start;
+      return this.#arrive(entry, setLinks(way, { in: entry.vxlan?.device ?? "eth0" }), 0);
+    }
+    const text = `a machine outside has no way to ${destination}: only LoadBalancer addresses (${from.ranges.join(", ")}) lead into the cluster`;
+    return [ended(start, { kind: "beyond" }, { name: "wire", text, verdict: "denied", effect: "no answer" })];
   }
 
   #plan(node: string): NodePlan {
@@ -109,7 +123,7 @@ class Walk {
           ),
         ];
       if (toItself) return [arrived(way, at)];
-      return this.#arrive(plan, setLinks(way, { in: pod.hostLink, sourceMac: pod.podMac }), 0);
+      return this.#arrive(plan, setLinks(withGateway(way, pod), { in: pod.hostLink, sourceMac: pod.podMac }), 0);
     });
   }
 
@@ -157,7 +171,8 @@ class Walk {
     if (next.kind === "pod") {
       const pod = plan.pods.find(({ uid }) => uid === next.uid);
       if (pod === undefined) throw new Error(`node ${plan.node} has a route to a pod that it does not wire: ${next.uid}`);
-      return this.#enterPod(plan, pod, travelling);
+      const text = `${plan.node} -> ${pod.name} by link ${pod.hostLink}, neighbour ${pod.podMac}   MTU ${pod.mtu}, no tunnel`;
+      return this.#enterPod(plan, pod, withHop(travelling, "wire", text, podOf(pod)));
     }
     if (next.kind === "tunnel") {
       const mtu = plan.vxlan?.mtu ?? 0;
@@ -200,6 +215,18 @@ function setLinks(travelling: Travelling, links: Partial<Packet>): Travelling {
 
 function withHop(travelling: Travelling, name: string, text: string, by?: Provenance): Travelling {
   return { ...travelling, hops: [...travelling.hops, hop(name, text, "modelled", { by })] };
+}
+
+function podOf({ namespace, name }: PodWiring): Provenance {
+  return { kind: "Pod", namespace, name, field: "" };
+}
+
+/** The first hop out of a pod: its default route, and who answers for the gateway. */
+function withGateway(travelling: Travelling, { inside, podMac: _, ...pod }: PodWiring): Travelling {
+  const route = inside.routes.find(({ destination }) => destination === "0.0.0.0/0");
+  const neighbour = inside.neighbours.find(({ ip: each }) => each === route?.gateway);
+  const mac = neighbour?.mac ?? pod.hostMac;
+  return withHop(travelling, "neighbour", `default via ${route?.gateway ?? "its node"} on eth0, which is ${pod.hostLink} (${mac})   MTU ${pod.mtu}`);
 }
 
 /** Masquerade takes the address of the link that the packet leaves by. */

@@ -15,13 +15,11 @@ export interface Hop {
   readonly verdict: Verdict;
 }
 
-export interface Answer {
-  readonly verdict: Verdict;
-  readonly hops: readonly Hop[];
-  /** What the client sees of a denial: "403", "connection closed", "timeout". */
-  readonly effect?: string;
-  /** What to change so that it would be allowed, where that is clear. */
-  readonly hint?: string;
+/** What to change so that it would be allowed, where that is clear. */
+export interface Hint {
+  readonly text: string;
+  /** A rule that lacks nothing but this caller. */
+  readonly grant?: { readonly by: Provenance; readonly principal: string };
 }
 
 export function hop(name: string, text: string, known: Known, rest: { readonly by?: string | Provenance | undefined; readonly verdict?: Verdict } = {}): Hop {
