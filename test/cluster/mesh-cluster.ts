@@ -25,7 +25,7 @@ export interface Condition {
 
 export interface MeshCluster {
   readonly name: string;
-  /** "http://127.0.0.1:18080", as `weft up` printed it. */
+  /** "http://127.0.0.1:18080". */
   readonly gateway: string;
   readonly api: ClusterApi;
   /** For commands that a test calls without a process. */
@@ -61,15 +61,13 @@ export async function startMeshCluster(name: string, config: string): Promise<Me
     await stop();
     throw new Error(`weft up: ${started === undefined ? `not up after ${START_MS} ms` : started.stdout + started.stderr}`);
   }
-  const gateway = /http:\/\/127\.0\.0\.1:\d+/.exec(started.stdout)?.[0];
-  if (gateway === undefined) throw new Error(`weft up prints no gateway:\n${started.stdout}`);
   const host = realHost();
   const context = { host, terminal: terminalOf(user) };
-  const { api } = await openRunningCluster(context, name);
+  const { api, record } = await openRunningCluster(context, name);
   const load = (files: readonly string[]): ReturnType<typeof loadManifests> => loadManifests(host.files, user.checkout, files);
   return {
     name,
-    gateway,
+    gateway: `http://127.0.0.1:${record.ports.http}`,
     api,
     context,
     user,
