@@ -152,7 +152,11 @@ describe("apiserver", () => {
     const second = await call("GET", `${maps}?labelSelector=paged%3Dy&limit=2&continue=${token}`);
     const names = (answer: Answer) => (answer.body["items"] as unknown as KubeObject[]).map(({ metadata }) => metadata.name);
     assert.deepEqual([...names(first), ...names(second)], ["p1", "p2", "p3", "p4"]);
-    assert.equal((await call("GET", `${maps}?limit=2&continue=nonsense`)).status, 410);
+    assert.equal((await call("GET", `${maps}?limit=2&continue=nonsense`)).status, 400);
+    const stale = Buffer.from(JSON.stringify({ v: "weft", id: 999, rv: 1 })).toString("base64url");
+    const expired = await call("GET", `${maps}?limit=2&continue=${stale}`);
+    assert.equal(expired.status, 410);
+    assert.equal(expired.body["reason"], "Expired");
   });
 
   test("a watch shows what begins and ceases to match, and ends in time", async () => {
@@ -169,7 +173,19 @@ describe("apiserver", () => {
       events.map(({ type }) => type),
       ["ADDED", "DELETED"],
     );
-    assert.equal((await call("GET", `${maps}?watch=1&resourceVersion=0&sendInitialEvents=false&timeoutSeconds=1`)).status, 200);
+    assert.equal(
+      (await call("GET", `${maps}?watch=1&resourceVersion=0&sendInitialEvents=false&resourceVersionMatch=NotOlderThan&timeoutSeconds=1`)).status,
+      200,
+    );
+    const ahead = await call("GET", `${maps}?watch=1&resourceVersion=999999999`);
+    assert.equal(ahead.status, 410, "a revision of another history");
+    const initial = await call(
+      "GET",
+      `${maps}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&fieldSelector=metadata.name%3Dw&timeoutSeconds=1`,
+    );
+    const lines = String(initial.body).trim().split("\n");
+    assert.match(lines[0] ?? "", /^\{"type":"ADDED",.*"name":"w"/);
+    assert.match(lines[1] ?? "", /^\{"type":"BOOKMARK",.*"k8s.io\/initial-events-end":"true"/);
   });
 
   test("YAML bodies are read, broken ones and unknown formats refused in words", async () => {

@@ -171,22 +171,29 @@ export class Handler {
 
   async #write(request: Request, route: ResourceRequest): Promise<void> {
     const { exchange } = request;
+    const { info, subresource, verb } = route;
+    const isScaling = subresource === "scale" && info.hasScale && (verb === "update" || verb === "patch");
+    const isBinding = subresource === "binding" && info.id === "Pod" && verb === "create";
+    const part = isScaling || isBinding ? undefined : subresourceOf(route);
     const body = await readBody(exchange);
     const call = { ...this.#call(request), duplicates: body.duplicates };
     const { registry } = this.#parts;
-    const { info, subresource, verb } = route;
     const name = route.name ?? "";
     const answer = (status: number, object: KubeObject) => respond(exchange, status, this.#represent(request, route).one(object), request.warnings);
-    if (subresource === "scale" && info.hasScale && (verb === "update" || verb === "patch")) {
+    if (isScaling) {
       const current = registry.get(route, name);
       const scale = verb === "patch" ? patched({ ...route, info: { ...info, builtIn: false } }, scaleOf(current), asMerge(body)) : body.value;
-      return respond(exchange, 200, scaleOf(registry.update(route, name, registry.encode(route, withScale(current, scale)), call)), request.warnings);
+      return respond(
+        exchange,
+        200,
+        scaleOf(registry.update(route, name, registry.encode(route, withScale(current, scale)), call, { subresource: "scale" })),
+        request.warnings,
+      );
     }
-    if (subresource === "binding" && info.id === "Pod" && verb === "create") {
+    if (isBinding) {
       bind(registry, route, name, body.value, call);
       return respond(exchange, 201, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 });
     }
-    const part = subresourceOf(route);
     switch (verb) {
       case "create": {
         if (name !== "") throw new ApiError("MethodNotAllowed", "the server does not allow this method on the requested resource");

@@ -4,7 +4,6 @@ import type { Place } from "./registry.ts";
 import type { Selection } from "./selection.ts";
 import { ApiError, badRequest } from "./status.ts";
 import type { Store } from "./store.ts";
-import { byName } from "./watch.ts";
 
 export interface Listed {
   readonly objects: readonly KubeObject[];
@@ -44,13 +43,23 @@ export class Lists {
     return { objects: [...this.#store.all(place.info.id)].filter(selection).toSorted(byName), revision: this.#store.revision };
   }
 
-  /** Everything is in memory and current: only a revision of the future cannot be served. */
+  /** Everything is in memory and current: only now can be served, which is not older than any revision of the past. */
   #checkRevision(query: URLSearchParams): void {
-    const asked = Number(query.get("resourceVersion") ?? 0);
-    if (!Number.isInteger(asked)) throw badRequest(`resourceVersion: Invalid value: ${JSON.stringify(query.get("resourceVersion"))}: must be a whole number`);
-    if (asked > this.#store.revision) throw new ApiError("Expired", `Too large resource version: ${asked}, current: ${this.#store.revision}`);
-    if (query.get("resourceVersionMatch") === "Exact" && asked !== this.#store.revision)
-      throw new ApiError("Expired", `the resource version ${asked} is no longer held`);
+    const asked = revisionOf(query.get("resourceVersion") ?? "");
+    const match = query.get("resourceVersionMatch") ?? "";
+    if (match !== "" && asked === undefined) throw forbiddenOption("resourceVersionMatch is forbidden unless resourceVersion is provided");
+    if (match !== "" && match !== "Exact" && match !== "NotOlderThan") {
+      throw badRequest(`resourceVersionMatch: Unsupported value: ${JSON.stringify(match)}: supported values: "Exact", "NotOlderThan"`);
+    }
+    if (match === "Exact" && asked === 0) throw forbiddenOption('resourceVersionMatch "exact" is forbidden for resourceVersion "0"');
+    const current = this.#store.revision;
+    if ((asked ?? 0) > current) {
+      throw new ApiError("Timeout", `Timeout: Too large resource version: ${asked}, current: ${current}`, {
+        causes: [{ reason: "ResourceVersionTooLarge", message: "Too large resource version" }],
+        retryAfterSeconds: 1,
+      });
+    }
+    if (match === "Exact" && asked !== current) throw new ApiError("Expired", "The resourceVersion for the provided list is too old.");
   }
 
   #keep(rest: Rest): string {
@@ -64,9 +73,38 @@ export class Lists {
   #resume(token: string): Rest {
     const rest = this.#unfinished.get(token);
     if (rest !== undefined) return rest;
+    if (!isToken(token)) throw badRequest(`invalid continue token: continue key is not valid: ${JSON.stringify(token)} was not given by this server`);
     throw new ApiError(
       "Expired",
       "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
     );
+  }
+}
+
+export function byName(a: KubeObject, b: KubeObject): number {
+  const [x, y] = [`${a.metadata.namespace ?? ""}/${a.metadata.name}`, `${b.metadata.namespace ?? ""}/${b.metadata.name}`];
+  return x < y ? -1 : x > y ? 1 : 0;
+}
+
+/** undefined: none was given. */
+export function revisionOf(text: string): number | undefined {
+  if (text === "") return undefined;
+  if (/^[0-9]{1,15}$/.test(text)) return Number(text);
+  throw badRequest(`invalid resource version: resourceVersion: Invalid value: ${JSON.stringify(text)}: must be a whole number`);
+}
+
+export function forbiddenOption(why: string): ApiError {
+  return new ApiError("Invalid", `ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: ${why}`, {
+    group: "meta.k8s.io",
+    kind: "ListOptions",
+    causes: [{ reason: "FieldValueForbidden", message: `Forbidden: ${why}`, field: "resourceVersionMatch" }],
+  });
+}
+
+function isToken(text: string): boolean {
+  try {
+    return (JSON.parse(Buffer.from(text, "base64url").toString("utf8")) as { readonly v?: unknown } | null)?.v === "weft";
+  } catch {
+    return false;
   }
 }

@@ -69,6 +69,10 @@ export function openApiV2WithoutTypes(): Uint8Array {
   return Buffer.concat([field(1, Buffer.from("2.0")), field(2, info), field(8, Buffer.alloc(0))]);
 }
 
+function nameOfIntOrString({ format }: SchemaFacts): string {
+  return format === "quantity" ? "io.k8s.apimachinery.pkg.api.resource.Quantity" : "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
+}
+
 /** The types of one document, each named one written once. */
 class SchemaWriter {
   readonly schemas: Record<string, Json> = {};
@@ -92,11 +96,11 @@ class SchemaWriter {
   }
 
   schema(facts: SchemaFacts): Json {
-    const { definition } = facts;
+    const { definition, ...rest } = facts.intOrString === true && facts.definition === undefined ? { ...facts, definition: nameOfIntOrString(facts) } : facts;
     if (definition === undefined) return this.#body(facts);
     if (this.schemas[definition] === undefined) {
       this.schemas[definition] = {};
-      this.schemas[definition] = this.#body(facts);
+      this.schemas[definition] = this.#body(rest);
     }
     return { allOf: [{ $ref: `${this.#prefix}${definition}` }], ...(facts.default === undefined ? {} : { default: facts.default }) };
   }
@@ -109,20 +113,7 @@ class SchemaWriter {
         : facts.type === undefined
           ? {}
           : { type: facts.type }),
-      ...copied(facts, [
-        "description",
-        "format",
-        "required",
-        "minLength",
-        "maxLength",
-        "minimum",
-        "maximum",
-        "minItems",
-        "maxItems",
-        "maxProperties",
-        "nullable",
-        "default",
-      ]),
+      ...copied(facts, ["format", "required", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "maxProperties", "nullable", "default"]),
       ...(values === undefined ? {} : { enum: values }),
       ...(pattern === undefined ? {} : { pattern: pattern.source }),
       ...(properties === undefined ? {} : { properties: Object.fromEntries(Object.entries(properties).map(([name, field]) => [name, this.schema(field)])) }),

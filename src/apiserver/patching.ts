@@ -105,9 +105,13 @@ function onlyStatus(object: KubeObject): KubeObject {
   return { apiVersion, kind, metadata: { name: metadata.name }, ...(status === undefined ? {} : { status }) } as KubeObject;
 }
 
+/** In Kubernetes' words; kubectl passes them on and explains what to do. */
 function applyConflict(conflicts: readonly ApplyConflict[]): ApiError {
-  const texts = conflicts.map(({ manager, apiVersion, field }) => `conflict with ${JSON.stringify(manager)} using ${apiVersion}: ${field}`);
-  const count = `${conflicts.length} conflict${conflicts.length === 1 ? "" : "s"}`;
-  const causes = conflicts.map(({ field }, index) => ({ reason: "FieldManagerConflict", message: (texts[index] ?? "").replace(/: [^:]*$/, ""), field }));
-  return new ApiError("Conflict", `Apply failed with ${count}: ${texts.join("; ")}`, { causes });
+  const fields = new Map<string, string[]>();
+  for (const { by, field } of conflicts) fields.set(by, [...(fields.get(by) ?? []), field]);
+  const [only] = conflicts.length === 1 ? conflicts : [];
+  const listed = [...fields].map(([by, paths]) => [`conflicts with ${by}:`, ...paths.map((path) => `- ${path}`)].join("\n"));
+  const what = only === undefined ? listed.join("\n") : `conflict with ${only.by}: ${only.field}`;
+  const causes = conflicts.map(({ by, field }) => ({ reason: "FieldManagerConflict", message: `conflict with ${by}`, field }));
+  return new ApiError("Conflict", `Apply failed with ${conflicts.length} conflict${conflicts.length === 1 ? "" : "s"}: ${what}`, { causes });
 }

@@ -17,7 +17,7 @@ import type { ServiceAllocator } from "./allocate.ts";
 import { trackUpdate } from "./apply/managed-fields.ts";
 import type { User } from "./authorization.ts";
 import { ApiError, alreadyExists, badRequest, conflict, invalid, notFound } from "./status.ts";
-import { withRevision, type Store } from "./store.ts";
+import type { Store } from "./store.ts";
 
 /** How a request wants its write done. */
 export interface Call {
@@ -46,7 +46,7 @@ export interface RegistryParts {
 }
 
 export interface WriteOptions {
-  readonly subresource?: "status" | "finalize" | undefined;
+  readonly subresource?: "status" | "finalize" | "scale" | undefined;
   /** Set by server-side apply, which keeps its own accounts. */
   readonly managedFields?: readonly unknown[];
 }
@@ -80,7 +80,8 @@ export class Registry {
     this.#refuse(info, object, validate(info, object));
     if (this.store.get(info.id, objectKey(object)) !== undefined) throw alreadyExists(info, object.metadata.name);
     const managedFields = options.managedFields ?? trackUpdate(info, undefined, object, this.#manager(place, call, undefined));
-    return this.#store(info, withMetadata(object, { ...(hasGeneration(info) ? { generation: 1 } : {}), managedFields }), call);
+    const generation = hasGeneration(info) ? 1 : undefined;
+    return this.#store(info, withMetadata(object, { generation, managedFields: managedFields.length > 0 ? managedFields : undefined }), call);
   }
 
   update(place: Place, name: string, raw: unknown, call: Call, options: WriteOptions = {}): KubeObject {
@@ -95,9 +96,11 @@ export class Registry {
     if (uid !== undefined && uid !== old.metadata.uid) {
       throw conflict(info, name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ""}`);
     }
-    const merged = options.subresource === undefined ? this.#withOld(place, decoded, old) : withSubresource(decoded, old, options.subresource);
+    const { subresource } = options;
+    const isPart = subresource === "status" || subresource === "finalize";
+    const merged = isPart ? withPart(decoded, old, subresource) : this.#withOld(place, decoded, old);
     const shaped = withDefaults(info, merged);
-    const admitted = options.subresource === undefined ? this.#admit(place, shaped, old, call, "UPDATE") : shaped;
+    const admitted = isPart ? shaped : this.#admit(place, shaped, old, call, "UPDATE");
     const object = this.#allocate(info, withDefaults(info, admitted), old);
     this.#refuse(info, object, [...finalizerProblems(object, old), ...validate(info, object, old)]);
     return this.#replace(place, object, old, call, options);
@@ -256,7 +259,7 @@ export class Registry {
   }
 
   #store(info: KindInfo, object: KubeObject, call: Call): KubeObject {
-    return call.dryRun ? withRevision(object, Number(object.metadata.resourceVersion ?? 0)) : this.store.put(info.id, object);
+    return call.dryRun ? object : this.store.put(info.id, object);
   }
 }
 
@@ -286,9 +289,9 @@ function withoutStatus(object: KubeObject): KubeObject {
   return rest;
 }
 
-function withSubresource(object: KubeObject, old: KubeObject, subresource: "status" | "finalize"): KubeObject {
+function withPart(object: KubeObject, old: KubeObject, part: "status" | "finalize"): KubeObject {
   const { status, spec } = object as KubeObject & { readonly status?: unknown; readonly spec?: unknown };
-  return subresource === "status" ? { ...withoutStatus(old), ...present({ status }) } : { ...old, ...present({ spec }) };
+  return part === "status" ? { ...withoutStatus(old), ...present({ status }) } : { ...old, ...present({ spec }) };
 }
 
 /** Kinds whose metadata.generation counts changes of what their author wants. */

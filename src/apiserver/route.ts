@@ -30,6 +30,9 @@ export function routeOf(method: string, path: string, query: URLSearchParams): R
   const group = root === "api" ? "" : parts.shift();
   const version = parts.shift();
   if (group === undefined || version === undefined || parts.length === 0) return undefined;
+  // The old way to ask for a watch: /api/v1/watch/pods.
+  const isOldWatch = parts[0] === "watch" && parts.length > 1;
+  if (isOldWatch) parts.shift();
   let namespace: string | undefined;
   // /namespaces/x is the namespace itself, /namespaces/x/pods something in it; /namespaces/x/status and finalize its subresources.
   if (parts[0] === "namespaces" && parts.length > 2 && !(group === "" && ["status", "finalize"].includes(parts[2] ?? "") && parts.length === 3)) {
@@ -41,14 +44,13 @@ export function routeOf(method: string, path: string, query: URLSearchParams): R
   const info = findResource(group, plural);
   if (info === undefined || !info.versions.includes(version)) return undefined;
   if (namespace !== undefined && !info.namespaced) return undefined;
-  return { info, version, namespace, name, subresource, rest: rest.join("/"), verb: verbOf(method, name, subresource, query) };
+  return { info, version, namespace, name, subresource, rest: rest.join("/"), verb: isOldWatch ? "watch" : verbOf(method, name, subresource, query) };
 }
 
 function verbOf(method: string, name: string | undefined, subresource: string | undefined, query: URLSearchParams): string {
   if (method !== "GET" && method !== "HEAD") return method === "DELETE" && name === undefined ? "deletecollection" : (verbs[method] ?? method.toLowerCase());
-  if (subresource !== undefined) return "get";
-  if (["1", "true"].includes(query.get("watch") ?? "")) return "watch";
-  return name === undefined ? "list" : "get";
+  if (name !== undefined || subresource !== undefined) return "get";
+  return ["1", "true"].includes(query.get("watch") ?? "") ? "watch" : "list";
 }
 
 function decode(part: string): string {

@@ -40,6 +40,7 @@ const codes: Readonly<Record<string, number>> = {
   NotImplemented: 501,
   BadGateway: 502,
   ServiceUnavailable: 503,
+  Timeout: 504,
 };
 
 export class ApiError extends Error {

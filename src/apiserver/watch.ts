@@ -2,6 +2,7 @@
 import type { Clock, Timer } from "#host/clock.ts";
 import type { HttpExchange, HttpStream } from "#host/http.ts";
 import type { KubeObject } from "#model/object.ts";
+import { byName, forbiddenOption, revisionOf } from "./listing.ts";
 import { representation, type Form, type Representation } from "./represent.ts";
 import type { Place } from "./registry.ts";
 import type { Selection } from "./selection.ts";
@@ -58,24 +59,21 @@ interface Plan {
 }
 
 function planOf(store: Store, { place, selection, query }: WatchOptions): Plan {
-  const asked = query.get("resourceVersion") ?? "";
-  const marksInitial = query.get("sendInitialEvents") === "true";
-  const fromNow = asked === "" || asked === "0";
-  if (marksInitial || (fromNow && query.get("sendInitialEvents") !== "false")) {
+  const revision = revisionOf(query.get("resourceVersion") ?? "");
+  const asks = query.get("sendInitialEvents");
+  const match = query.get("resourceVersionMatch") ?? "";
+  if (asks === null && match !== "") throw forbiddenOption("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+  if (asks !== null && match !== "NotOlderThan") throw forbiddenOption("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+  const fromNow = revision === undefined || revision === 0;
+  if (asks === "true" || (fromNow && asks !== "false")) {
     const initial = [...store.all(place.info.id)].filter(selection).toSorted(byName);
-    return { initial, missed: [], marksInitial };
+    return { initial, missed: [], marksInitial: asks === "true" };
   }
   if (fromNow) return { initial: [], missed: [], marksInitial: false };
-  const revision = Number(asked);
-  if (!Number.isInteger(revision)) throw new ApiError("BadRequest", `resourceVersion: Invalid value: ${JSON.stringify(asked)}: must be a whole number`);
-  const missed = store.since(revision);
+  // A revision of the future is of another history (weft up --fresh): the client must list anew.
+  const missed = revision > store.revision ? undefined : store.since(revision);
   if (missed === undefined) throw new ApiError("Expired", `too old resource version: ${revision} (${store.revision})`);
   return { initial: [], missed, marksInitial: false };
-}
-
-export function byName(a: KubeObject, b: KubeObject): number {
-  const [x, y] = [`${a.metadata.namespace ?? ""}/${a.metadata.name}`, `${b.metadata.namespace ?? ""}/${b.metadata.name}`];
-  return x < y ? -1 : x > y ? 1 : 0;
 }
 
 class Watch {

@@ -1,10 +1,10 @@
-/** What Kubernetes demands of a container beyond the shape of its fields. */
+/** What Kubernetes demands of a container beyond the shape of its fields. Required ones may miss here: that is said elsewhere. */
 import { envNameBreach, labelBreach, portBreach, portNameBreach } from "./names.ts";
 import { at, duplicate, forbidden, invalid, notFound, required, unsupported, type Problem } from "./problem.ts";
 import type { Container, EnvVar, Probe } from "./pod-parts.ts";
 import { parseQuantity } from "./quantity.ts";
 
-export function containerProblems(container: Container, path: string, volumes: ReadonlySet<string>): Problem[] {
+export function containerProblems(container: Partial<Container>, path: string, volumes: ReadonlySet<string>): Problem[] {
   const { name = "", image = "" } = container;
   const problems: Problem[] = [];
   const breach = name === "" ? undefined : labelBreach(name);
@@ -29,7 +29,7 @@ export function containerProblems(container: Container, path: string, volumes: R
   return problems;
 }
 
-function portProblems(container: Container, path: string): Problem[] {
+function portProblems(container: Partial<Container>, path: string): Problem[] {
   const problems: Problem[] = [];
   const names = new Set<string>();
   for (const [index, { name = "", hostPort = 0 }] of (container.ports ?? []).entries()) {
@@ -61,7 +61,7 @@ export function fieldPathBreach(fieldPath: string, as: "env" | "volume"): string
     .join(", ")}`;
 }
 
-function envProblems({ name = "", value = "", valueFrom }: EnvVar, path: string): Problem[] {
+function envProblems({ name = "", value = "", valueFrom }: Partial<EnvVar>, path: string): Problem[] {
   const problems: Problem[] = [];
   const breach = name === "" ? undefined : envNameBreach(name);
   if (breach !== undefined) problems.push(invalid(`${path}.name`, name, breach));
@@ -81,7 +81,7 @@ function envProblems({ name = "", value = "", valueFrom }: EnvVar, path: string)
   return problems;
 }
 
-function mountProblems(container: Container, path: string, volumes: ReadonlySet<string>): Problem[] {
+function mountProblems(container: Partial<Container>, path: string, volumes: ReadonlySet<string>): Problem[] {
   const problems: Problem[] = [];
   for (const [index, { name = "", mountPath = "", subPath = "" }] of (container.volumeMounts ?? []).entries()) {
     const where = at(`${path}.volumeMounts`, index);

@@ -54,8 +54,9 @@ function collect(raw: Readonly<Record<string, unknown>>, file: string, line: num
   } else objects.push({ raw, file, line });
 }
 
+/** The library adds the place, which stands before the message already, and the source. */
 function firstLine(text: string): string {
-  return text.split("\n")[0] ?? text;
+  return (text.split("\n")[0] ?? text).replace(/ at line \d+, column \d+:?$/, "");
 }
 
 export interface AdmittedManifests {

@@ -58,7 +58,7 @@ function volumeSourceProblems(volume: Volume, path: string): Problem[] {
 }
 
 interface File {
-  readonly path: string;
+  readonly path?: string;
   readonly mode?: number;
 }
 

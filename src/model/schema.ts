@@ -50,7 +50,6 @@ export interface SchemaFacts {
   readonly oneOf?: { readonly fields: readonly string[]; readonly exactly?: true };
   /** Rules that need more than one field; run after the value has the right shape. */
   readonly rules?: readonly Rule[];
-  readonly description?: string;
   /** Upstream's name of this type, for OpenAPI: "io.k8s.api.core.v1.Container". Unnamed ones are written in place. */
   readonly definition?: string;
 }

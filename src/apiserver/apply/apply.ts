@@ -11,8 +11,8 @@ import { difference, fieldSchema, fieldsOf, intersection, isEmpty, isMergedList,
 import { account, isOf, managedFieldsOf, type ManagedFields, type Writer } from "./managed-fields.ts";
 
 export interface ApplyConflict {
-  readonly manager: string;
-  readonly apiVersion: string;
+  /** '"kubectl" with subresource "scale" using apps/v1'. */
+  readonly by: string;
   /** ".spec.replicas" */
   readonly field: string;
 }
@@ -32,7 +32,7 @@ export function applyConfiguration(info: KindInfo, live: KubeObject, config: Kub
   const merged = merge(schema, current, wanted) as Readonly<Record<string, unknown>>;
   const overwritten = differing(schema, current, wanted);
   const conflicts = others.flatMap((entry) =>
-    pathsOf(intersection(entry.fieldsV1, overwritten)).map((field) => ({ manager: entry.manager, apiVersion: entry.apiVersion, field })),
+    pathsOf(intersection(entry.fieldsV1, overwritten)).map((field) => ({ by: described(entry), field })),
   );
   if (conflicts.length > 0 && !force) return conflicts;
   const had = entries.find((entry) => isOf(entry, writer, "Apply"))?.fieldsV1 ?? {};
@@ -49,6 +49,11 @@ export function applyConfiguration(info: KindInfo, live: KubeObject, config: Kub
   } as unknown as KubeObject;
   const managedFields = account(entries, writer, "Apply", { gained: overwritten, shared: intent, replaces: true, existing: fieldsOf(schema, result) });
   return { object, managedFields };
+}
+
+function described({ manager, subresource, operation, apiVersion }: ManagedFields): string {
+  const through = subresource === undefined ? "" : ` with subresource ${JSON.stringify(subresource)}`;
+  return `${JSON.stringify(manager)}${through}${operation === "Apply" ? "" : ` using ${apiVersion}`}`;
 }
 
 /** Fields of `config` whose value is other than the live one. */
