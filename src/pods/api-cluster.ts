@@ -50,10 +50,6 @@ export class ApiCluster implements Cluster {
     return this.#sources.of(namespace);
   }
 
-  settled(): Promise<void> {
-    return this.#sources.settled();
-  }
-
   async writeStatus(pod: Pod, status: PodStatus): Promise<void> {
     try {
       await this.#api.patch("Pod", nameOf(pod), { metadata: { uid: pod.metadata.uid }, status }, { subresource: "status" });

@@ -29,7 +29,7 @@ export async function commandInContainer(
     await host.files.writeAtomic(options, `${[...sandboxOptions(spec), "--die-with-parent"].join("\0")}\0`, { mode: 0o600 });
     return {
       command: sandboxCommand(
-        { ...spec, command: terminal ? ["setsid", "--ctty", "--", ...command] : command },
+        { ...spec, env: { ...(terminal ? terminalEnvironment : {}), ...spec.env }, command: terminal ? ["setsid", "--ctty", "--", ...command] : command },
         { status: "/dev/null", options, seccomp: context.seccomp },
       ),
       env: launchEnvironment,
@@ -37,9 +37,13 @@ export async function commandInContainer(
   }
   const pid = await process?.mainPid();
   if (pid === undefined) throw new Error(`container ${container.name} is not running`);
-  const { uid, gid, hostUid, env, workingDirectory } = spec;
+  const { uid, gid, hostUid, workingDirectory } = spec;
+  const env = { ...(terminal ? terminalEnvironment : {}), ...spec.env };
   return { command: enterCommand({ pid, uid, gid, hostUid, env, workingDirectory, command, terminal, seccomp: context.seccomp }), env: launchEnvironment };
 }
+
+/** As container runtimes set it where there is a terminal. */
+const terminalEnvironment = { TERM: "xterm" };
 
 export interface CommandResult {
   readonly code: number;

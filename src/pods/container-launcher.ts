@@ -15,21 +15,28 @@ import { sidecarBootstrap, sidecarCommand, sidecarName } from "./sidecar.ts";
 export interface LaunchRequest {
   readonly container: Container;
   readonly attempt: number;
+  readonly signal: AbortSignal;
   /** Called when nothing stands in the way, before anything is started. */
   readonly aboutToStart: () => Promise<void>;
 }
 
 export async function launch(context: PodContext, request: LaunchRequest): Promise<ContainerProcess | ConfigProblem> {
   if (request.container.name === sidecarName) return launchSidecar(context, request);
-  const spec = await sandboxSpec(context, request.container);
+  const { container } = request;
+  let spec = await sandboxSpec(context, container);
+  if ("reason" in spec) {
+    // What it names may only not be known yet.
+    await context.sources.settled(request.signal);
+    spec = await sandboxSpec(context, container);
+  }
   if ("reason" in spec) return spec;
   const { host, paths } = context;
-  const files = containerFiles(paths, request.container.name, request.attempt);
+  const files = containerFiles(paths, container.name, request.attempt);
   await makeRunFolders(context, files);
   // Where a container may leave its last words (terminationMessagePath).
   await host.files.writeAtomic(files.lastWords, "", { mode: 0o666 });
   if (context.uids.processes !== undefined) await host.files.chown(files.lastWords, context.uids.processes, context.uids.processes);
-  const wordsPath = request.container.terminationMessagePath ?? "/dev/termination-log";
+  const wordsPath = container.terminationMessagePath ?? "/dev/termination-log";
   const options = sandboxOptions({ ...spec, mounts: [...spec.mounts, { source: files.lastWords, path: wordsPath, readOnly: false }] });
   await host.files.writeAtomic(files.options, `${options.join("\0")}\0`, { mode: 0o600 });
   await request.aboutToStart();

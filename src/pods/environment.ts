@@ -4,10 +4,12 @@ import type { ConfigMap, Pod, Secret } from "#model/core.ts";
 import type { Container, EnvVar } from "#model/pod-parts.ts";
 import { downwardField, resourceField, type PodFacts } from "./downward.ts";
 
-/** Objects of the pod's namespace. */
+/** Objects of the pod's namespace. One that was never asked for is not known at once. */
 export interface Sources {
   configMap(name: string): ConfigMap | undefined;
   secret(name: string): Secret | undefined;
+  /** Resolves when the API has answered for all that was asked for so far, so that what is still undefined does not exist; or when `signal` says so. */
+  settled(signal: AbortSignal): Promise<void>;
 }
 
 /** What stands in the way of starting: kubelet's reason, and words for people. */

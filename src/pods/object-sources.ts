@@ -16,9 +16,15 @@ export interface ObjectSourcesOptions {
   readonly changed: () => void;
 }
 
+interface Followed {
+  readonly objects: FollowedWorld;
+  /** The API server said what there is, or that it does not say. */
+  readonly answered: Promise<void>;
+}
+
 export class ObjectSources {
   readonly #options: ObjectSourcesOptions;
-  readonly #followed = new Map<string, FollowedWorld>();
+  readonly #followed = new Map<string, Followed>();
 
   constructor(options: ObjectSourcesOptions) {
     this.#options = options;
@@ -26,26 +32,31 @@ export class ObjectSources {
 
   of(namespace: string): Sources {
     return {
-      configMap: (name): ConfigMap | undefined => this.#follow("ConfigMap", namespace, name).world.ConfigMap?.get(keyOf(namespace, name)),
-      secret: (name): Secret | undefined => this.#follow("Secret", namespace, name).world.Secret?.get(keyOf(namespace, name)),
+      configMap: (name): ConfigMap | undefined => this.#follow("ConfigMap", namespace, name).objects.world.ConfigMap?.get(keyOf(namespace, name)),
+      secret: (name): Secret | undefined => this.#follow("Secret", namespace, name).objects.world.Secret?.get(keyOf(namespace, name)),
+      settled: (signal) => this.#settled(signal),
     };
   }
 
-  /** Resolves when what was asked for so far has been looked for once. */
-  async settled(): Promise<void> {
-    await Promise.all([...this.#followed.values()].map((followed) => followed.ready));
-  }
-
   stop(): void {
-    for (const followed of this.#followed.values()) followed.stop();
+    for (const { objects } of this.#followed.values()) objects.stop();
   }
 
-  #follow(kind: "ConfigMap" | "Secret", namespace: string, name: string): FollowedWorld {
+  async #settled(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    if (!signal.aborted) await Promise.race([aborted, Promise.all([...this.#followed.values()].map((followed) => followed.answered))]);
+  }
+
+  #follow(kind: "ConfigMap" | "Secret", namespace: string, name: string): Followed {
     const key = `${kind} ${namespace}/${name}`;
     let followed = this.#followed.get(key);
     if (followed === undefined) {
       const { api, host, changed } = this.#options;
-      followed = followWorld(api, [kind], { host, only: { [kind]: { namespace, fieldSelector: `metadata.name=${name}` } }, changed });
+      let refused: () => void = () => {};
+      const trouble = new Promise<void>((resolve) => (refused = resolve));
+      const only = { [kind]: { namespace, fieldSelector: `metadata.name=${name}` } };
+      const objects = followWorld(api, [kind], { host, only, changed, onTrouble: () => refused() });
+      followed = { objects, answered: Promise.race([objects.ready, trouble]) };
       this.#followed.set(key, followed);
     }
     return followed;

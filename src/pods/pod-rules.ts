@@ -38,6 +38,11 @@ export function containerProblem(pod: Pod, container: Container): ConfigProblem 
       `containers[${container.name}].securityContext.privileged: true is not supported: no process of a pod gets capabilities in this cluster`,
     );
   }
+  const probe = (["livenessProbe", "readinessProbe", "startupProbe"] as const).find((name) => container[name]?.grpc !== undefined);
+  if (probe !== undefined) return configError(`containers[${container.name}].${probe}.grpc is not supported by this runtime; use httpGet, tcpSocket or exec`);
+  const hook = (["postStart", "preStop"] as const).find((name) => container.lifecycle?.[name]?.tcpSocket !== undefined);
+  if (hook !== undefined)
+    return configError(`containers[${container.name}].lifecycle.${hook}.tcpSocket is not supported, nor by Kubernetes; use exec, httpGet or sleep`);
   const nonRoot = own?.runAsNonRoot ?? pod.spec.securityContext?.runAsNonRoot;
   const { uid } = identityOf(pod, container);
   const named = own?.runAsUser ?? pod.spec.securityContext?.runAsUser;
@@ -55,11 +60,6 @@ export function effectiveIdentity(pod: Pod, container: Container): Identity {
   const { uid, gid } = identityOf(pod, container);
   const nonRoot = container.securityContext?.runAsNonRoot ?? pod.spec.securityContext?.runAsNonRoot;
   return nonRoot === true && uid === 0 ? { uid: someoneElse, gid: gid === 0 ? someoneElse : gid } : { uid, gid };
-}
-
-/** Capabilities that are asked for and not given; binding low ports needs none in a pod. */
-export function refusedCapabilities(container: Container): readonly string[] {
-  return (container.securityContext?.capabilities?.add ?? []).filter((name) => name !== "NET_BIND_SERVICE");
 }
 
 function configError(message: string): ConfigProblem {

@@ -8,8 +8,9 @@ import { ContainerRunner, type ContainerDeps } from "./container.ts";
 import { adopt, launch } from "./container-launcher.ts";
 import { runHook, runInContainer } from "./container-access.ts";
 import { makeNetwork, removeNetwork } from "./network.ts";
+import { notHonoured, notHonouredText } from "./not-honoured.ts";
 import { podFacts, type PodContext } from "./pod-context.ts";
-import { podProblem, refusedCapabilities } from "./pod-rules.ts";
+import { podProblem } from "./pod-rules.ts";
 import { PodVolumes } from "./pod-volumes.ts";
 import { askProbe } from "./probe.ts";
 import { saveRecord } from "./record.ts";
@@ -165,6 +166,9 @@ export class PodWorker {
 
   async #mountVolumes(signal: AbortSignal): Promise<void> {
     const { host } = this.context;
+    // The first look is what makes the objects known that the volumes name.
+    if ((await this.#volumes.refresh()) === undefined) return;
+    await this.context.sources.settled(signal);
     for (let tries = 0; ; tries++) {
       const problem = await this.#volumes.refresh();
       if (problem === undefined) return;
@@ -175,15 +179,8 @@ export class PodWorker {
   }
 
   #warnOfRefusals(): void {
-    for (const container of this.context.pod().spec.containers) {
-      const names = container.name === sidecarName ? [] : refusedCapabilities(container);
-      if (names.length > 0)
-        this.#deps.event(
-          "Warning",
-          "CapabilitiesRefused",
-          `container ${container.name} runs without ${names.join(", ")}: no process of a pod gets capabilities in this cluster`,
-        );
-    }
+    const found = notHonoured(this.context.pod());
+    if (found.length > 0) this.#deps.event("Warning", "NotHonoured", notHonouredText(found));
   }
 
   #watchDeadline(): void {
@@ -260,6 +257,7 @@ export class PodWorker {
         return launch(context, {
           container: current(),
           attempt,
+          signal: this.#stopping.signal,
           aboutToStart: async () => {
             this.#deps.event("Normal", "Pulled", `Container image "${image}" already present on machine`, container.name);
             this.#deps.event("Normal", "Created", `Created container: ${container.name}`, container.name);

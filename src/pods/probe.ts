@@ -37,7 +37,7 @@ export async function askProbe(host: ProbeHost, target: ProbeTarget, probe: Prob
     }
     if (probe.httpGet !== undefined) return await askHttp(host, target, probe.httpGet, timeoutMs);
     if (probe.tcpSocket !== undefined) return await askTcp(host, target, probe.tcpSocket, timeoutMs);
-    return { ok: false, message: "the probe has none of exec, httpGet and tcpSocket (grpc probes are not supported by this runtime)" };
+    return { ok: false, message: "the probe has none of exec, httpGet and tcpSocket" };
   } catch (error) {
     return { ok: false, message: error instanceof Error ? error.message : String(error) };
   }

@@ -1,5 +1,6 @@
 /** Container states to a Pod's status, with kubelet's words, so that kubectl shows the usual ones. Pure. */
 import type { ContainerState, ContainerStatus, Pod, PodStatus } from "#model/core.ts";
+import { notHonoured, notHonouredText } from "./not-honoured.ts";
 
 export interface ContainerView {
   readonly name: string;
@@ -27,6 +28,9 @@ export interface PodView {
   /** Refused or evicted as a whole: phase Failed with this reason. */
   readonly failed: { readonly reason: string; readonly message: string } | undefined;
 }
+
+/** Only there when something in the Pod's spec has no effect here. */
+const honoured = "weft.dev/SpecHonoured";
 
 type Phase = "Pending" | "Running" | "Succeeded" | "Failed";
 type Condition = NonNullable<PodStatus["conditions"]>[number];
@@ -109,6 +113,11 @@ function conditions(view: PodView, phase: Phase, init: readonly ContainerView[],
     const since = old?.status === status ? (old.lastTransitionTime ?? now) : now;
     return { type, status, lastTransitionTime: since, ...(ok ? {} : words) };
   });
+  const ignored = notHonoured(pod);
+  if (ignored.length > 0) {
+    const since = before.get(honoured)?.lastTransitionTime ?? now;
+    own.push({ type: honoured, status: "False", reason: "FieldsNotHonoured", message: notHonouredText(ignored), lastTransitionTime: since });
+  }
   const types = new Set(own.map((condition) => condition.type));
   // Conditions of others (readiness gates) stay as they are.
   return [...own, ...[...before.values()].filter((condition) => !types.has(condition.type))];

@@ -16,7 +16,7 @@ export class MemoryCluster implements Cluster {
   }
 
   sources() {
-    return { configMap: (name: string) => this.configMaps.get(name), secret: (name: string) => this.secrets.get(name) };
+    return { configMap: (name: string) => this.configMaps.get(name), secret: (name: string) => this.secrets.get(name), settled: () => Promise.resolve() };
   }
 
   add(name: string, spec: Pod["spec"], metadata: Partial<Pod["metadata"]> = {}): void {

@@ -74,14 +74,14 @@ async function logs(options: KubeletOptions, exchange: HttpExchange, url: URL, p
   const worker = options.find(namespace, name);
   const runner = worker?.runner(containerName);
   if (worker === undefined || runner === undefined)
-    return exchange.respond(404, plain, `container ${containerName} of pod ${namespace}/${name} is not on this node\n`);
+    return refuse(exchange, 404, "NotFound", `container ${containerName} of pod ${namespace}/${name} is not on this node`);
   const previous = isTrue(url.searchParams.get("previous"));
   const attempt = previous ? runner.attempt - 1 : runner.attempt;
   if (attempt < 0) {
     const text = previous
       ? `previous terminated container "${containerName}" in pod "${name}" not found`
-      : `container "${containerName}" in pod "${name}" is waiting to start: ${waitingReason(runner)}`;
-    return exchange.respond(400, plain, `${text}\n`);
+      : `container "${containerName}" in pod "${name}" is waiting to start: ${waitingWords(runner)}`;
+    return refuse(exchange, 400, "BadRequest", text);
   }
   const file = containerFiles(worker.context.paths, containerName, attempt).log;
   const stopped = new AbortController();
@@ -91,6 +91,12 @@ async function logs(options: KubeletOptions, exchange: HttpExchange, url: URL, p
     stream.write(chunk);
   }
   stream.end();
+}
+
+/** As a Status, which the API server passes on as it is and kubectl prints in words. */
+function refuse(exchange: HttpExchange, code: number, reason: string, message: string): void {
+  const status = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason, code };
+  exchange.respond(code, { "content-type": "application/json" }, `${JSON.stringify(status)}\n`);
 }
 
 export function parseLogQuery(query: URLSearchParams, nowMs: number): LogOptions {
@@ -113,8 +119,10 @@ function isTrue(value: string | null): boolean {
   return value === "true" || value === "1";
 }
 
-function waitingReason(runner: { view(): { state: { waiting?: { reason?: string } } } }): string {
-  return runner.view().state.waiting?.reason ?? "ContainerCreating";
+/** kubelet's words. */
+function waitingWords(runner: { view(): { state: { waiting?: { reason?: string } } } }): string {
+  const reason = runner.view().state.waiting?.reason ?? "ContainerCreating";
+  return ["ErrImagePull", "ImagePullBackOff"].includes(reason) ? "trying and failing to pull image" : reason;
 }
 
 async function exec(options: KubeletOptions, upgrade: HttpUpgrade): Promise<void> {
