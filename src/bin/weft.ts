@@ -12,8 +12,8 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const terminal: Terminal = {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
-  isTty: process.stdout.isTTY === true,
-  color: process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined,
+  inputIsTty: process.stdin.isTTY === true,
+  color: process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb",
   env: process.env,
   cwd: process.cwd(),
   args,

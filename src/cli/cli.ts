@@ -7,6 +7,7 @@
  * not ours to import (the proxy) are handed in by bin/weft.ts.
  */
 import { Command, CommanderError, Option } from "commander";
+import { HostError } from "#host/host-error.ts";
 import { completionScript } from "./completion.ts";
 import { CliError, type CliContext } from "./context.ts";
 
@@ -36,6 +37,11 @@ export async function cli(context: CliContext, args: readonly string[], others: 
       if (error.message !== "") terminal.err(`weft: ${error.message}\n`);
       return error.status;
     }
+    // What the machine refused is said in its words; anything else is a fault of ours, and keeps its stack.
+    if (error instanceof HostError) {
+      terminal.err(`weft: ${error.message}\n`);
+      return 2;
+    }
     throw error;
   }
 }
@@ -44,13 +50,15 @@ type Finish = (status: number) => void;
 
 function buildProgram(context: CliContext, others: OtherPrograms, finish: Finish): Command {
   const { terminal } = context;
+  const output = { writeOut: terminal.out, writeErr: (text: string) => terminal.err(text.replace(/^error: /, "weft: ")) };
   const program = new Command("weft")
     .description("A pod network and a service mesh in one system that says why.")
     .version(VERSION, "--version", "print the version")
     .helpOption("-h, --help", "show help")
     .exitOverride()
     .enablePositionalOptions()
-    .configureOutput({ writeOut: terminal.out, writeErr: (text) => terminal.err(text.replace(/^error: /, "weft: ")) })
+    .configureOutput(output)
+    .configureHelp({ optionDescription })
     .showHelpAfterError("(weft --help shows the commands)")
     .addHelpText("after", EXAMPLES);
   addClusterCommands(program, context, finish);
@@ -63,8 +71,14 @@ function buildProgram(context: CliContext, others: OtherPrograms, finish: Finish
     .argument("<shell>", "bash, zsh or fish")
     .addHelpText("after", "\nExample:\n  source <(weft completion bash)")
     .action((shell: string) => terminal.out(completionScript(shell, program)));
-  for (const command of program.commands) command.exitOverride().configureOutput({ writeOut: terminal.out, writeErr: terminal.err });
+  for (const command of program.commands)
+    command.exitOverride().configureOutput(output).showHelpAfterError(`(weft ${command.name()} --help shows its options)`);
   return program;
+}
+
+/** Defaults that say nothing ("false", "[]") are left out. */
+function optionDescription({ description, defaultValue }: Option): string {
+  return typeof defaultValue === "string" && defaultValue !== "" ? `${description} (default: ${defaultValue})` : description;
 }
 
 const EXAMPLES = `

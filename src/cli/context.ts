@@ -9,8 +9,8 @@ export interface CliContext {
 export interface Terminal {
   out(text: string): void;
   err(text: string): void;
-  /** Standard output is a terminal. */
-  readonly isTty: boolean;
+  /** Standard input is a terminal. */
+  readonly inputIsTty: boolean;
   readonly color: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;

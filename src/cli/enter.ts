@@ -1,13 +1,17 @@
 /**
  * `weft enter [NODE|POD|outside] -- COMMAND`: runs any program of this machine in the network of a part of the cluster,
- * with its names resolved as there, on this terminal, and passes its exit status on.
+ * with its names resolved as there, on this terminal. Signals go to the program, its exit status comes back, and it
+ * dies with us or with the cluster, whichever goes first.
  */
+import type { Host } from "#host/host.ts";
 import type { Pod } from "#model/core.ts";
 import { CliError, type CliContext } from "./context.ts";
 import { searchPath } from "./up/preflight.ts";
 import { openRunningCluster, type RunningCluster } from "./running-cluster.ts";
 
 const OUTSIDE = "outside";
+/** As shells say it. */
+const NOT_FOUND = 127;
 
 interface Place {
   /** undefined: the namespace of the control plane, on the underlay bridge. */
@@ -26,9 +30,10 @@ export async function enter(context: CliContext, name: string, place: string | u
   const child = host.processes.spawn({
     command: [
       // Two steps: the namespaces of the cluster, then, where /run is the cluster's, the network of the place.
-      ...(["nsenter", "--target", String(cluster.record.innerPid), "--mount", "--pid", "--net", "--ipc"] as const),
+      ...(["setpriv", "--pdeathsig", "KILL", "nsenter", "--target", String(cluster.record.innerPid), "--mount", "--pid", "--net", "--ipc"] as const),
       ...(cluster.record.rootless ? ["--user", "--preserve-credentials"] : []),
-      ...["--", "unshare", "--mount", ...(netns === undefined ? [] : ["nsenter", `--net=${netns}`])],
+      // nsenter stays between us and the command, since a process cannot change its own pid namespace.
+      ...["--", "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", ...(netns === undefined ? [] : ["nsenter", `--net=${netns}`])],
       ...["sh", "-c", PREPARE, "weft-enter", terminal.cwd, ...(command.length === 0 ? [shell] : command)],
     ],
     env: clusterOnly(env),
@@ -36,7 +41,11 @@ export async function enter(context: CliContext, name: string, place: string | u
     output: "inherit",
     onExit: (status) => resolve(status.code ?? 128 + (SIGNALS[status.signal ?? ""] ?? 0)),
   });
-  const signals = terminal.onSignal((signal) => (signal === "SIGINT" ? undefined : child.kill(signal)));
+  const signals = terminal.onSignal((signal) => {
+    // A terminal sends Ctrl-C to all of its foreground processes, the command among them.
+    if (signal === "SIGINT" && terminal.inputIsTty) return;
+    void signalCommand(host, child.pid, SIGNALS[signal] ?? SIGNALS["SIGTERM"] ?? 0);
+  });
   try {
     return await promise;
   } finally {
@@ -52,8 +61,16 @@ if [ -n "$WEFT_RESOLV_CONF" ]; then
 fi
 cd "$1" 2>/dev/null || cd /
 shift
+command -v -- "$1" > /dev/null || { echo "weft: this machine has no program \\"$1\\"" >&2; exit ${NOT_FOUND}; }
 exec "$@"
 `;
+
+/** nsenter passes no signals on: the command is its only child. */
+async function signalCommand(host: Pick<Host, "files" | "processes">, nsenter: number, signal: number): Promise<void> {
+  const children = await host.files.readText(`/proc/${nsenter}/task/${nsenter}/children`).catch(() => "");
+  const [command = nsenter] = children.trim().split(" ").filter(Boolean).map(Number);
+  host.processes.signal(command, signal);
+}
 
 /** Of those that end commands in practice. */
 const SIGNALS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 };

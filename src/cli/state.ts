@@ -24,6 +24,8 @@ export interface SupervisorRecord {
   readonly ports: Ports;
   /** Everything asked for at start is done. */
   readonly ready: boolean;
+  /** Some of the files that it started with could not be applied. */
+  readonly problems: boolean;
 }
 
 export function stateFolder(terminal: Terminal, name: string): string {

@@ -85,7 +85,7 @@ function terminalOf(user: User): Terminal {
   return {
     out: () => undefined,
     err: () => undefined,
-    isTty: false,
+    inputIsTty: false,
     color: false,
     env: user.env,
     cwd: user.checkout,

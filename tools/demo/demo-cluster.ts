@@ -59,7 +59,7 @@ function silentTerminal(): Terminal {
   return {
     out: () => undefined,
     err: () => undefined,
-    isTty: false,
+    inputIsTty: false,
     color: false,
     env: process.env,
     cwd: checkout,

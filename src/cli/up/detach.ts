@@ -39,7 +39,10 @@ export async function detach({ host, terminal }: CliContext, stateDir: string): 
         if (ended.code !== 0) throw new CliError("", ended.code);
         return 0;
       }
-      if (record?.pid === child.pid && record.ready) return 0;
+      if (record?.pid === child.pid && record.ready) {
+        await show();
+        return record.problems ? 1 : 0;
+      }
       await host.clock.sleep(POLL_MS);
     }
   } finally {

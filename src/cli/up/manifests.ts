@@ -163,10 +163,16 @@ async function applyOne(api: ClusterApi, object: ManifestObject): Promise<{ read
       body: object.raw,
       contentType: "application/apply-patch+yaml",
     });
-    return { problem: answer.status >= 300 ? messageOf(answer) : undefined, warnings: answer.warnings };
+    return { problem: answer.status >= 300 ? withName(object, messageOf(answer)) : undefined, warnings: answer.warnings };
   } catch (error) {
     return { problem: `the API gave no answer: ${error instanceof Error ? error.message : String(error)}`, warnings: [] };
   }
+}
+
+/** Messages about what cannot be decoded name only the kind. */
+function withName({ raw }: ManifestObject, message: string): string {
+  const name = (raw["metadata"] as { readonly name: string }).name;
+  return message.includes(name) ? message : `${String(raw["kind"])} ${name}: ${message}`;
 }
 
 export async function deleteManifests(api: ClusterApi, objects: readonly ManifestObject[]): Promise<void> {

@@ -136,8 +136,9 @@ export class Session {
     return this.#aborted.signal;
   }
 
-  async markReady(): Promise<void> {
-    this.#record = { ...this.#record, ready: true };
+  /** `problems`: of the files that were to be applied. */
+  async markReady(problems: boolean): Promise<void> {
+    this.#record = { ...this.#record, ready: true, problems };
     await writeRecord(this.#host.files, this.config.stateDir, this.#record);
   }
 
@@ -186,5 +187,6 @@ async function recordOf(
     rootless: cluster.config.rootless,
     ports: cluster.ports,
     ready: false,
+    problems: false,
   };
 }

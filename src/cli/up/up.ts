@@ -1,5 +1,4 @@
 /** `weft up`: makes the cluster, says what happens with times, applies what was asked for, and stays until it is told to end. */
-import type { Clock } from "#host/clock.ts";
 import type { FromInner } from "#model/supervisor-link.ts";
 import { CliError, type CliContext } from "#cli/context.ts";
 import { Progress } from "#cli/progress.ts";
@@ -9,10 +8,11 @@ import { VERSION } from "#cli/version.ts";
 import { bundledPrograms } from "./bundled-programs.ts";
 import { detach } from "./detach.ts";
 import { findEntryPath } from "./entry-path.ts";
-import { absolute, applyManifests, loadManifests, type LoadedManifests } from "./manifests.ts";
+import { absolute, applyEach, readManifests, type FileProblem, type LoadedManifests } from "./manifests.ts";
 import { requirePrograms } from "./preflight.ts";
 import { MAX_NODES } from "./runtime-config.ts";
 import { rememberImages } from "./remembered-images.ts";
+import { ProgramEnds } from "./program-ends.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { waitForApi, waitForNodes, waitForPods, type Waiter } from "./waiting.ts";
 
@@ -31,7 +31,6 @@ export interface UpOptions {
 }
 
 const DEFAULT_NODES = 2;
-const TELL_AGAIN_MS = 10_000;
 const API_TIMEOUT_MS = 60_000;
 const NODES_TIMEOUT_MS = 60_000;
 const PODS_TIMEOUT_MS = 180_000;
@@ -42,7 +41,7 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   if (wanted !== undefined && (!Number.isInteger(wanted) || wanted < 1 || wanted > MAX_NODES))
     throw new CliError(`--nodes must be a number from 1 to ${MAX_NODES}`);
   const stateDir = stateFolder(terminal, options.name);
-  const manifests = await loadManifests(host.files, terminal.cwd, [...(options.config === undefined ? [] : [options.config]), ...options.file]);
+  const manifests = await readManifests(host.files, terminal.cwd, [...(options.config === undefined ? [] : [options.config]), ...options.file]);
   await requirePrograms(host, terminal);
   if ((await findRunning(host.files, stateDir)) !== undefined) return applyToRunning(context, options, manifests);
   if (options.detach && !options.background) return detach(context, stateDir);
@@ -54,8 +53,8 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   const progress = new Progress(host.clock, terminal);
   terminal.out(`weft ${VERSION}  cluster "${options.name}"  as ${terminal.uid === 0 ? "root" : "an ordinary user"} (no eBPF: services by nftables)\n`);
   const stopping = { asked: false };
-  const tell = restartTeller(progress, host.clock);
-  const onExited = (message: FromInner & { kind: "exited" }): void => (stopping.asked ? undefined : tell(message));
+  const ends = new ProgramEnds(host, progress);
+  const onExited = (message: FromInner & { kind: "exited" }): void => void (stopping.asked || ends.happened(message));
   const session = await beginSession(context, {
     ...options,
     nodes,
@@ -71,9 +70,12 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
       void session.stop();
     }
   });
+  let problems: readonly FileProblem[] = [];
   try {
-    await bringUp({ clock: host.clock, progress, api: session.api, signal: session.signal }, context, { session, options, manifests });
-    await session.markReady();
+    const signal = AbortSignal.any([session.signal, ends.hopeless]);
+    problems = await bringUp({ clock: host.clock, progress, api: session.api, signal }, context, { session, options, manifests });
+    ends.startedOnce();
+    await session.markReady(problems.length > 0);
     await new Promise<void>((_, reject) => {
       const ended = (): void => reject(session.signal.reason as CliError);
       if (session.signal.aborted) ended();
@@ -85,35 +87,38 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   } finally {
     signals.release();
   }
-  return 0;
+  return problems.length > 0 ? 1 : 0;
 }
 
 /** A second `weft up` of a name does what it still can: it applies files. */
-async function applyToRunning(context: CliContext, options: UpOptions, manifests: LoadedManifests): Promise<number> {
+async function applyToRunning(context: CliContext, options: UpOptions, manifests: LoadedManifests & { problems: readonly FileProblem[] }): Promise<number> {
   const { record, api } = await openRunningCluster(context, options.name);
-  const option = options.name === "default" ? "" : ` --name ${options.name}`;
-  if (manifests.objects.length === 0 || manifests.images.length > 0 || options.fresh || options.nodes !== undefined) {
+  const option = nameOption(options.name);
+  if (options.file.length === 0 || manifests.images.length > 0 || options.fresh || options.nodes !== undefined) {
     const what = manifests.images.length > 0 ? "; a ClusterConfig counts when a cluster starts" : "";
     throw new CliError(`cluster "${options.name}" is running already (pid ${record.pid})${what}; look:  weft status${option}   end it:  weft down${option}`, 1);
   }
-  const applied = await applyManifests(api, manifests.objects);
-  context.terminal.out(`applied ${applied.count} objects to cluster "${options.name}", which runs already\n`);
-  for (const warning of applied.warnings) context.terminal.err(`Warning: ${warning}\n`);
-  return 0;
+  const { problems, text } = await applyFiles(context, api, manifests);
+  context.terminal.out(`cluster "${options.name}" runs already; applied ${text}\n`);
+  return problems.length > 0 ? 1 : 0;
 }
 
-/** One line for the first end of a program, then at most one in ten seconds: one that cannot start would fill the screen. */
-function restartTeller(progress: Progress, clock: Clock): (message: FromInner & { kind: "exited" }) => void {
-  const ends = new Map<string, { count: number; toldAt: number }>();
-  return ({ program, status, log }) => {
-    const known = ends.get(program);
-    const entry = known ?? { count: 0, toldAt: clock.monotonic() };
-    ends.set(program, entry);
-    entry.count += 1;
-    if (known !== undefined && clock.monotonic() - entry.toldAt < TELL_AGAIN_MS) return;
-    entry.toldAt = clock.monotonic();
-    progress.say(program, `ended (${status})${entry.count > 1 ? `, ${entry.count} times now` : ""}, starting it again; its log: ${log}`);
-  };
+/** Applies what can be, and says what could not. */
+async function applyFiles(
+  { terminal }: CliContext,
+  api: Waiter["api"],
+  manifests: LoadedManifests & { readonly problems: readonly FileProblem[] },
+): Promise<{ readonly text: string; readonly problems: readonly FileProblem[] }> {
+  const applied = await applyEach(api, manifests.objects);
+  const problems = [...manifests.problems, ...applied.problems];
+  for (const warning of applied.warnings) terminal.err(`Warning: ${warning}\n`);
+  for (const problem of problems) terminal.err(`weft: ${problem}\n`);
+  const refused = problems.length === 0 ? "" : `; ${problems.length} not, see above`;
+  return { text: `${applied.count} ${applied.count === 1 ? "object" : "objects"}${refused}`, problems };
+}
+
+function nameOption(name: string): string {
+  return name === "default" ? "" : ` --name ${name}`;
 }
 
 function made(uid: number): string {
@@ -138,10 +143,12 @@ async function beginSession(
 interface BringUp {
   readonly session: Session;
   readonly options: UpOptions;
-  readonly manifests: LoadedManifests;
+  readonly manifests: LoadedManifests & { readonly problems: readonly FileProblem[] };
 }
 
-async function bringUp(waiter: Waiter, { terminal }: CliContext, { session, options, manifests }: BringUp): Promise<void> {
+/** Returns what of the files could not be applied. */
+async function bringUp(waiter: Waiter, context: CliContext, { session, options, manifests }: BringUp): Promise<readonly FileProblem[]> {
+  const { terminal } = context;
   const { progress } = waiter;
   const { ports, config } = session;
   const logs = `${config.stateDir}/logs`;
@@ -152,19 +159,17 @@ async function bringUp(waiter: Waiter, { terminal }: CliContext, { session, opti
   const noNodes = await waitForNodes(waiter, names, NODES_TIMEOUT_MS);
   if (noNodes !== undefined) throw new CliError(`nodes: ${noNodes}; look into ${logs}/agent-${names[0] ?? ""}.log`, 1);
   progress.say("nodes", `${names.join(", ")} Ready`);
-  if (manifests.objects.length > 0) {
-    const applied = await applyManifests(waiter.api, manifests.objects);
-    progress.say("applied", `${applied.count} objects`);
-    for (const warning of applied.warnings) terminal.err(`Warning: ${warning}\n`);
-  }
+  const { problems, text } = await applyFiles(context, waiter.api, manifests);
+  if (options.file.length > 0) progress.say("applied", text);
   const pods = await waitForPods(waiter, PODS_TIMEOUT_MS);
   if (pods.missing === undefined) progress.say("pods", `${pods.ready} of ${pods.total} Ready`);
   else progress.say("pods", `${pods.missing}; not waiting any longer`);
   if (pods.proxies > 0) progress.say("mesh", `${pods.readyProxies} of ${pods.proxies} proxies Ready`);
   const entry = session.gatewayAddress === undefined ? undefined : await findEntryPath(waiter.api);
-  const option = options.name === "default" ? "" : ` --name ${options.name}`;
+  const option = nameOption(options.name);
   terminal.out("\n");
   if (session.gatewayAddress !== undefined) terminal.out(`  gateway    http://127.0.0.1:${ports.http}${entry ?? ""}\n`);
   terminal.out(`  kubectl    export KUBECONFIG=$(weft kubeconfig${option})\n`);
   terminal.out(options.background ? `weft down${option} ends it.\n` : "Ctrl-C ends it; --detach leaves it running.\n");
+  return problems;
 }

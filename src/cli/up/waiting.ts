@@ -3,31 +3,43 @@ import type { Clock } from "#host/clock.ts";
 import type { Node, Pod } from "#model/core.ts";
 import type { ClusterApi } from "#cli/cluster-api.ts";
 import type { Progress } from "#cli/progress.ts";
+import { lastWords } from "./program-ends.ts";
 
 const POLL_MS = 100;
-/** How often a line says what is still missing. */
+/** Looking costs the API server as much as the pods' start does. */
+const PODS_POLL_MS = 200;
+/** How often a line says what is still missing: sooner when that is something else than before. */
 const TELL_EVERY_MS = 5000;
+const REPEAT_EVERY_MS = 30_000;
 
 interface Waiting {
   readonly label: string;
   readonly timeoutMs: number;
+  readonly pollMs?: number;
   readonly signal: AbortSignal;
+  /** What else to say about it, when it is said. */
+  readonly detail?: () => Promise<string>;
 }
 
 /** `check` returns undefined when it is done, else what is missing. Resolves with what was still missing when the time was up. */
 async function waitUntil(clock: Clock, progress: Progress, waiting: Waiting, check: () => Promise<string | undefined>): Promise<string | undefined> {
   const startedAt = clock.monotonic();
   let toldAt = startedAt;
+  let told = "";
   for (;;) {
     waiting.signal.throwIfAborted();
     const missing = await check().catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
     const now = clock.monotonic();
-    if (missing === undefined || now - startedAt > waiting.timeoutMs) return missing;
-    if (now - toldAt > TELL_EVERY_MS) {
-      progress.say(waiting.label, missing);
+    if (missing === undefined) return undefined;
+    const isOver = now - startedAt > waiting.timeoutMs;
+    if (isOver || now - toldAt > (missing === told ? REPEAT_EVERY_MS : TELL_EVERY_MS)) {
+      const full = `${missing}${(await waiting.detail?.()) ?? ""}`;
+      if (isOver) return full;
+      progress.say(waiting.label, full);
+      told = missing;
       toldAt = now;
     }
-    await clock.sleep(POLL_MS, waiting.signal);
+    await clock.sleep(waiting.pollMs ?? POLL_MS, waiting.signal);
   }
 }
 
@@ -60,7 +72,9 @@ export interface PodCount {
 /** Waits until every pod that should run is Ready and every Deployment has the pods it asks for. */
 export async function waitForPods({ clock, progress, api, signal }: Waiter, timeoutMs: number): Promise<PodCount & { readonly missing: string | undefined }> {
   let count: PodCount = { ready: 0, total: 0, proxies: 0, readyProxies: 0 };
-  const missing = await waitUntil(clock, progress, { label: "pods", timeoutMs, signal }, async () => {
+  let stuck: Pod | undefined;
+  const detail = async (): Promise<string> => (stuck === undefined ? "" : lastLogOf(api, stuck));
+  const missing = await waitUntil(clock, progress, { label: "pods", timeoutMs, pollMs: PODS_POLL_MS, signal, detail }, async () => {
     const [pods, deployments] = await Promise.all([
       api.list<Pod>("/api/v1/pods"),
       api.list<{
@@ -74,7 +88,9 @@ export async function waitForPods({ clock, progress, api, signal }: Waiter, time
     const proxies = wanted.filter((pod) => pod.spec?.containers.some((container) => container.name === "istio-proxy"));
     const readyProxies = proxies.filter((pod) => pod.status?.containerStatuses?.some((container) => container.name === "istio-proxy" && container.ready));
     count = { ready: wanted.length - waiting.length, total: wanted.length, proxies: proxies.length, readyProxies: readyProxies.length };
-    const [first] = waiting;
+    // One that fails says more than one that has not begun.
+    const first = waiting.find((pod) => failingContainer(pod) !== undefined) ?? waiting[0];
+    stuck = first;
     if (first !== undefined) return `${count.ready} of ${count.total} Ready; ${describePod(first)}`;
     const behind = deployments.find((deployment) => (deployment.status?.readyReplicas ?? 0) < (deployment.spec?.replicas ?? 1));
     return behind === undefined
@@ -82,6 +98,25 @@ export async function waitForPods({ clock, progress, api, signal }: Waiter, time
       : `${count.ready} Ready; Deployment ${behind.metadata.name} has ${behind.status?.readyReplicas ?? 0} of ${behind.spec?.replicas ?? 1}`;
   });
   return { ...count, missing };
+}
+
+/** A container that ended, and waits to be started again. */
+function failingContainer(pod: Pod): string | undefined {
+  const all = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  return all.find(
+    ({ state, lastState }) => state?.waiting?.reason === "CrashLoopBackOff" || (state?.running === undefined && lastState?.terminated !== undefined),
+  )?.name;
+}
+
+/** Why it fails is what it said last. */
+async function lastLogOf(api: ClusterApi, pod: Pod): Promise<string> {
+  const container = failingContainer(pod);
+  if (container === undefined) return "";
+  const { namespace = "default", name } = pod.metadata;
+  const path = `/api/v1/namespaces/${namespace}/pods/${name}/log?container=${container}&tailLines=20&previous=true`;
+  const text = await api.get<unknown>(path).catch(() => "");
+  const words = typeof text === "string" ? lastWords(text.split("\n").filter((line) => line.trim() !== "")) : undefined;
+  return words === undefined ? "" : `; it said: ${words}`;
 }
 
 export function hasCondition(conditions: readonly { readonly type: string; readonly status: string }[] | undefined, type: string): boolean {
@@ -93,7 +128,9 @@ export function describePod(pod: Pod): string {
   const where = `${pod.metadata.name} (${pod.spec?.nodeName ?? "no node yet"})`;
   for (const container of [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])]) {
     const { state } = container;
-    if (state?.waiting !== undefined) return `${where}: ${container.name}: ${[state.waiting.reason, state.waiting.message].filter(Boolean).join(": ")}`;
+    // kubelet's message of a back-off repeats the pod's name and uid.
+    const waits = state?.waiting?.message?.replace(/ restarting failed container=.*$/, "");
+    if (state?.waiting !== undefined) return `${where}: ${container.name}: ${[state.waiting.reason, waits].filter(Boolean).join(": ")}`;
     if (state?.terminated !== undefined) return `${where}: ${container.name}: ended with status ${state.terminated.exitCode}`;
   }
   const condition = pod.status?.conditions?.find((each) => each.status !== "True" && (each.message ?? "") !== "");
