@@ -162,6 +162,8 @@ async function settled(worldNow: () => Promise<World>, relayOf: (place: string) 
     (texts) => texts.length === 0,
   );
   if (late.length > 0) throw new Error(`not settled: ${late.join("; ")}`);
+  // Proxies keep connections to each other, and a policy does not end what began before it: the answer is about new ones.
+  await Promise.all(NODES.map((node) => relayOf(node).ask(undefined, { forget: true })));
 }
 
 /** Each sidecar holds the very resources, by version, that are compiled from this World. */

@@ -168,7 +168,8 @@ class Walk {
 
   /** Only what is odd about it is worth a line. */
   #atApplication(receiver: Pod, { port }: PacketOutcome, outcome: Outcome): Outcome {
-    const last = applicationHop(receiver, port, this.#question.to.protocol);
+    const services = this.#world.inNamespace("Service", receiver.metadata.namespace ?? "");
+    const last = applicationHop(receiver, port, this.#question.to.protocol, services);
     return last === undefined ? outcome : { ...outcome, verdict: last.verdict, hops: [...outcome.hops, last] };
   }
 

@@ -92,16 +92,17 @@ const probeTcp: Ask = ({ id, host, port }, done) => {
 
 const probeUdp: Ask = ({ id, host, port }, done) => {
   const socket = createSocket("udp4");
+  let again: NodeJS.Timeout | undefined;
   let closed = false;
   const say = (): void => {
     if (!closed) socket.send("who", (error) => error !== null && done(failed(id, error)));
   };
-  const again = setInterval(say, UDP_AGAIN_MS);
   socket.on("message", (bytes) => done({ id, outcome: "answer", server: bytes.toString() }));
   socket.on("error", (error) => done(failed(id, error)));
   socket.connect(port, host, (error?: Error) => {
-    if (error === undefined) say();
-    else done(failed(id, error));
+    if (error !== undefined) return done(failed(id, error));
+    say();
+    if (!closed) again = setInterval(say, UDP_AGAIN_MS);
   });
   return () => {
     clearInterval(again);
@@ -134,13 +135,22 @@ function chainsOf(table: string): Promise<readonly string[]> {
   });
 }
 
+/** Forgets what connections there are: what goes on along an old one is then judged anew, as a new one would be. */
+function forgetConnections(): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    execFile("conntrack", ["-F"], (error) => (error === null ? resolve(true) : reject(error)));
+  });
+}
+
 interface Order {
+  readonly forget?: true;
   readonly probes?: readonly Probe[];
   readonly admin?: string;
   readonly chains?: string;
 }
 
-async function carryOut({ probes = [], admin, chains }: Order): Promise<unknown> {
+async function carryOut({ probes = [], admin, chains, forget }: Order): Promise<unknown> {
+  if (forget === true) return forgetConnections();
   if (chains !== undefined) return chainsOf(chains);
   if (admin !== undefined) return adminPage(admin).catch((error: unknown) => ({ error: String(error) }));
   return Promise.all(probes.map(probe));
