@@ -66,6 +66,8 @@ export class ContainerRunner {
   #loop: Promise<void> | undefined;
   #wakers: (() => void)[] = [];
   #detached = false;
+  /** The run that is going on is the last one. */
+  #isStopping = false;
 
   constructor(options: ContainerOptions, deps: ContainerDeps) {
     this.options = options;
@@ -144,6 +146,7 @@ export class ContainerRunner {
 
   /** preStop, SIGTERM, SIGKILL when the grace period is over. Resolves when nothing of it runs any more. */
   async stop(graceMs: number): Promise<void> {
+    this.#isStopping = true;
     this.#probes?.stop();
     if (this.#process !== undefined) await this.#kill(graceMs, "Stopping container");
     this.#stopping.abort(new Error("stopped"));
@@ -340,7 +343,7 @@ export class ContainerRunner {
     };
     const again = role === "restartable" || restartPolicy === "Always" || (restartPolicy === "OnFailure" && failed);
     // An init container that completed is done; one that failed runs again unless the pod's policy is Never.
-    this.#record.done = this.#stopping.signal.aborted || (role === "init" ? !failed || restartPolicy === "Never" : !again);
+    this.#record.done = this.#isStopping || (role === "init" ? !failed || restartPolicy === "Never" : !again);
     this.#record.last = terminated;
     this.#ready = role === "init" && !failed;
     this.#started = false;

@@ -42,25 +42,30 @@ export function startProbes(options: ProbeRunnerOptions): { stop(): void } {
   async function loop(kind: ProbeKind, probe: Probe, turned: (ok: boolean, message: string) => void): Promise<void> {
     const { signal } = stopped;
     const periodMs = (probe.periodSeconds ?? 10) * 1000;
-    const begin = clock.monotonic();
     const run = { ok: false, count: 0, everOk: false };
     try {
       await clock.sleep((probe.initialDelaySeconds ?? 0) * 1000, signal);
+      const begin = clock.monotonic();
+      let due = begin;
+      const isEager = (): boolean => !run.everOk && kind !== "Liveness" && clock.monotonic() - begin < eagerForMs;
       while (!signal.aborted) {
+        const isDue = clock.monotonic() >= due;
+        if (isDue) due = Math.max(due + periodMs, clock.monotonic());
         const { ok, message } = await options.ask(probe);
         if (signal.aborted) return;
-        run.count = run.ok === ok ? run.count + 1 : 1;
-        run.ok = ok;
-        run.everOk ||= ok;
-        const eager = !run.everOk && kind !== "Liveness" && clock.monotonic() - begin < eagerForMs;
-        if (!ok && !eager) verdicts.failed(kind, message);
-        // While it is eager, failures are answers to questions that the manifest did not ask: they count towards nothing.
-        const threshold = ok ? (probe.successThreshold ?? 1) : eager ? Number.POSITIVE_INFINITY : (probe.failureThreshold ?? 3);
-        if (run.count >= threshold) {
-          turned(ok, message);
-          if (kind === "Startup") return;
+        // A failure between the periods answers a question that the manifest did not ask: it counts towards nothing.
+        if (ok || isDue) {
+          run.count = run.ok === ok ? run.count + 1 : 1;
+          run.ok = ok;
+          run.everOk ||= ok;
+          if (!ok && !isEager()) verdicts.failed(kind, message);
+          if (run.count >= (ok ? (probe.successThreshold ?? 1) : (probe.failureThreshold ?? 3))) {
+            turned(ok, message);
+            if (kind === "Startup") return;
+          }
         }
-        await clock.sleep(eager ? Math.min(eagerPeriodMs, periodMs) : periodMs, signal);
+        const pauseMs = Math.max(0, due - clock.monotonic());
+        await clock.sleep(isEager() ? Math.min(eagerPeriodMs, pauseMs) : pauseMs, signal);
       }
     } catch (error) {
       // clock.sleep rejects when stopped; anything else is a bug of ours.
