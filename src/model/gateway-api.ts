@@ -1,19 +1,23 @@
 /** gateway.networking.k8s.io: GatewayClass Gateway HTTPRoute ReferenceGrant (standard channel). */
 import { condition, labelSelector } from "./meta.ts";
 import type { KubeObject } from "./object.ts";
-import { bool, having, int32, list, listByKey, mapOf, oneOfTexts, setOf, struct, text, type Static } from "./schema.ts";
+import { bool, having, int32, list, listByKey, mapOf, oneOfTexts, setOf, struct, text, type Rule, type Static } from "./schema.ts";
+import { addressFitsType, differentAddresses, keysAreQualified, listenerRules, portsDiffer, terminateNeedsCertificate } from "./gateway-rules.ts";
 import {
   absolutePath,
+  atMostOne,
+  fewMatches,
   filterHasItsField,
-  hostnameAddress,
-  listenerRules,
-  mirrorFraction,
   noRepeatedFilters,
+  parentsDiffer,
   pathModifierHasItsField,
+  percentOrFraction,
+  prefixIsReplacedOnce,
+  redirectHasNoBackends,
   requestTimeoutIsLonger,
   servicePortGiven,
-  terminateNeedsCertificate,
-} from "./gateway-api-rules.ts";
+  starAlone,
+} from "./http-route-rules.ts";
 
 const group = having(text, { maxLength: 253, pattern: /^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/ });
 const kind = having(text, { minLength: 1, maxLength: 63, pattern: /^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/ });
@@ -53,7 +57,14 @@ const validation = struct(
   { caCertificateRefs: list(anyRef, { minItems: 1, maxItems: 16 }) },
   { mode: having(oneOfTexts("AllowValidOnly", "AllowInsecureFallback"), { default: "AllowValidOnly" }) },
 );
-const addressType = having(text, { minLength: 1, maxLength: 253, default: "IPAddress" });
+const addressType = having(text, {
+  minLength: 1,
+  maxLength: 253,
+  default: "IPAddress",
+  pattern: /^Hostname|IPAddress|NamedAddress|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9/\-._~%!$&'()*+,;=:]+$/,
+});
+const longText = having(text, { maxLength: 4096 });
+const labelValue = having(text, { maxLength: 63, pattern: /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/ });
 
 const listener = struct(
   {
@@ -72,7 +83,7 @@ const listener = struct(
       {
         mode: having(oneOfTexts("Terminate", "Passthrough"), { default: "Terminate" }),
         certificateRefs: list(secretRef, { maxItems: 64 }),
-        options: mapOf(text, { maxProperties: 16 }),
+        options: mapOf(longText, { maxProperties: 16 }),
       },
       { rules: [terminateNeedsCertificate] },
     ),
@@ -95,10 +106,17 @@ export type GatewayListener = Static<typeof listener>;
 export const gatewaySpec = struct(
   { gatewayClassName: name, listeners: listByKey(listener, ["name"], { minItems: 1, maxItems: 64, rules: [listenerRules] }) },
   {
-    addresses: list(struct({}, { type: addressType, value: having(text, { maxLength: 253 }) }, { rules: [hostnameAddress] }), { maxItems: 16 }),
+    addresses: list(struct({}, { type: addressType, value: having(text, { maxLength: 253 }) }, { rules: [addressFitsType] }), {
+      maxItems: 16,
+      rules: [differentAddresses],
+    }),
     infrastructure: struct(
       {},
-      { labels: mapOf(text, { maxProperties: 8 }), annotations: mapOf(text, { maxProperties: 16 }), parametersRef: struct({ group, kind, name }, {}) },
+      {
+        labels: mapOf(labelValue, { maxProperties: 8, rules: [keysAreQualified("Label")] }),
+        annotations: mapOf(longText, { maxProperties: 16, rules: [keysAreQualified("Annotation")] }),
+        parametersRef: struct({ group, kind, name }, {}),
+      },
     ),
     allowedListeners: struct(
       {},
@@ -116,7 +134,7 @@ export const gatewaySpec = struct(
         backend: struct({}, { clientCertificateRef: secretRef }),
         frontend: struct(
           { default: struct({}, { validation }) },
-          { perPort: listByKey(struct({ port, tls: struct({}, { validation }) }, {}), ["port"], { maxItems: 64 }) },
+          { perPort: listByKey(struct({ port, tls: struct({}, { validation }) }, {}), ["port"], { maxItems: 64, rules: [portsDiffer] }) },
         ),
       },
     ),
@@ -125,7 +143,7 @@ export const gatewaySpec = struct(
 export const gatewayStatus = struct(
   {},
   {
-    addresses: list(struct({ value: having(text, { minLength: 1, maxLength: 253 }) }, { type: addressType }), { maxItems: 16 }),
+    addresses: list(struct({ value: having(text, { minLength: 1, maxLength: 253 }) }, { type: addressType }, { rules: [addressFitsType] }), { maxItems: 16 }),
     attachedListenerSets: int32,
     conditions: having(conditions, { default: waiting("Accepted", "Programmed") }),
     listeners: listByKey(
@@ -156,7 +174,7 @@ const pathModifier = struct(
 const backendFields = { group: having(group, { default: "" }), kind: having(kind, { default: "Service" }), namespace, port };
 const backendObject = struct({ name }, backendFields, { rules: [servicePortGiven] });
 const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"] as const;
-const corsSet = (pattern: RegExp, maxLength: number) => setOf(having(text, { minLength: 1, maxLength, pattern }), { maxItems: 64 });
+const corsSet = (pattern: RegExp, maxLength: number, rule: Rule) => setOf(having(text, { minLength: 1, maxLength, pattern }), { maxItems: 64, rules: [rule] });
 const corsHeader = /^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$/;
 
 const filter = struct(
@@ -168,9 +186,9 @@ const filter = struct(
       { backendRef: backendObject },
       {
         percent: having(int32, { minimum: 0, maximum: 100 }),
-        fraction: struct({ numerator: having(int32, { minimum: 0 }) }, { denominator: having(int32, { minimum: 1, default: 100 }) }),
+        fraction: struct({ numerator: having(int32, { minimum: 0 }) }, { denominator: having(int32, { minimum: 1, default: 100 }) }, { rules: [atMostOne] }),
       },
-      { rules: [mirrorFraction] },
+      { rules: [percentOrFraction] },
     ),
     requestRedirect: struct(
       {},
@@ -186,10 +204,14 @@ const filter = struct(
     cors: struct(
       {},
       {
-        allowOrigins: corsSet(/(^\*$)|(^(http(s)?):\/\/(((\*\.)?([a-zA-Z0-9-]+\.)*[a-zA-Z0-9-]+|\*)(:([0-9]{1,5}))?)$)/, 253),
-        allowMethods: setOf(oneOfTexts(...methods, "*"), { maxItems: 9 }),
-        allowHeaders: corsSet(corsHeader, 256),
-        exposeHeaders: corsSet(corsHeader, 256),
+        allowOrigins: corsSet(
+          /(^\*$)|(^(http(s)?):\/\/(((\*\.)?([a-zA-Z0-9-]+\.)*[a-zA-Z0-9-]+|\*)(:([0-9]{1,5}))?)$)/,
+          253,
+          starAlone("AllowOrigins", "origins"),
+        ),
+        allowMethods: setOf(oneOfTexts(...methods, "*"), { maxItems: 9, rules: [starAlone("AllowMethods", "methods")] }),
+        allowHeaders: corsSet(corsHeader, 256, starAlone("AllowHeaders", "methods")),
+        exposeHeaders: setOf(having(text, { minLength: 1, maxLength: 256, pattern: corsHeader }), { maxItems: 64 }),
         allowCredentials: bool,
         maxAge: having(int32, { minimum: 1, default: 5 }),
       },
@@ -237,15 +259,16 @@ const rule = struct(
     backendRefs: list(backendRef, { maxItems: 16 }),
     timeouts: struct({}, { request: gepDuration, backendRequest: gepDuration }, { rules: [requestTimeoutIsLonger] }),
   },
+  { rules: [redirectHasNoBackends, prefixIsReplacedOnce] },
 );
 export type HTTPRouteRule = Static<typeof rule>;
 
 export const httpRouteSpec = struct(
   {},
   {
-    parentRefs: list(parentRef, { maxItems: 32 }),
+    parentRefs: list(parentRef, { maxItems: 32, rules: [parentsDiffer] }),
     hostnames: list(hostname, { maxItems: 16 }),
-    rules: list(rule, { minItems: 1, maxItems: 16, default: [{ matches: [{ path: slash }] }] }),
+    rules: list(rule, { minItems: 1, maxItems: 16, default: [{ matches: [{ path: slash }] }], rules: [fewMatches] }),
   },
 );
 export const routeStatus = struct(

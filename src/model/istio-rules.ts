@@ -7,11 +7,20 @@ export function labelKeysWithoutWildcards(value: Readonly<Record<string, unknown
   return keys.some((key) => key.includes("*")) ? { field: "", message: "wildcard not allowed in label key match" } : undefined;
 }
 
+export function noWildcard(value: string): RuleBreach | undefined {
+  return value.includes("*") ? { field: "", message: "wildcard not allowed in label value match" } : undefined;
+}
+
 export function onlyOneOf(...fields: readonly string[]) {
   return (value: Readonly<Record<string, unknown>>): RuleBreach | undefined => {
     const set = fields.filter((field) => value[field] !== undefined);
-    return set.length <= 1 ? undefined : { field: "", message: `only one of ${set.join(", ")} can be set` };
+    return set.length <= 1 ? undefined : { field: "", message: `only one of ${set.join(" or ")} can be set` };
   };
+}
+
+export function oneWayToSelect(value: { readonly selector?: unknown; readonly targetRef?: unknown; readonly targetRefs?: unknown }): RuleBreach | undefined {
+  const set = [value.selector, value.targetRef, value.targetRefs].filter((each) => each !== undefined);
+  return set.length <= 1 ? undefined : { field: "", message: "only one of targetRefs or selector can be set" };
 }
 
 export function portKeys(value: Readonly<Record<string, unknown>>): RuleBreach | undefined {

@@ -1,5 +1,14 @@
 /** networking.istio.io and security.istio.io: all fields that users may write; what Weft does not do with them is said on the object's status. */
-import { accountsAlone, labelKeysWithoutWildcards, noOtherNamespace, onlyOneOf, portKeys, portLevelNeedsSelector } from "./istio-rules.ts";
+import {
+  accountsAlone,
+  labelKeysWithoutWildcards,
+  noOtherNamespace,
+  noWildcard,
+  oneWayToSelect,
+  onlyOneOf,
+  portKeys,
+  portLevelNeedsSelector,
+} from "./istio-rules.ts";
 import { istioPort as port, trafficPolicy } from "./istio-traffic-policy.ts";
 import type { KubeObject } from "./object.ts";
 import { bool, bytes, double, duration, having, int32, intOrString, list, mapOf, oneOfTexts, struct, text, time, uint32, type Static } from "./schema.ts";
@@ -10,7 +19,7 @@ const percent = struct({}, { value: double });
 export const stringMatch = struct({}, { exact: text, prefix: text, regex: text }, { oneOf: { fields: ["exact", "prefix", "regex"] } });
 export type StringMatch = Static<typeof stringMatch>;
 
-const selectorLabels = mapOf(text, { maxProperties: 4096, rules: [labelKeysWithoutWildcards] });
+const selectorLabels = mapOf(having(text, { maxLength: 63, rules: [noWildcard] }), { maxProperties: 4096, rules: [labelKeysWithoutWildcards] });
 const workloadSelector = struct({}, { matchLabels: selectorLabels });
 
 /** Same for every Istio kind; unknown fields are kept. */
@@ -309,7 +318,7 @@ export const authorizationPolicySpec = struct(
     action: oneOfTexts("ALLOW", "DENY", "AUDIT", "CUSTOM"),
     provider: struct({}, { name: text }),
   },
-  { rules: [onlyOneOf("targetRefs", "targetRef", "selector")] },
+  { rules: [oneWayToSelect] },
 );
 export interface AuthorizationPolicy extends KubeObject {
   readonly spec?: Static<typeof authorizationPolicySpec>;
