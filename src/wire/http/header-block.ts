@@ -21,8 +21,10 @@ export class HeaderBlock {
   /** Where the first header line begins in `text`, and where the blank line does. */
   linesStart = 0;
   linesEnd = 0;
-  #addedNames: HeaderName[] = [];
-  #addedValues: string[] = [];
+  /** Added headers; the arrays keep their size, `#added` says how many count. */
+  readonly #addedNames: HeaderName[] = [];
+  readonly #addedValues: string[] = [];
+  #added = 0;
   #anyRemoved = false;
   /** Bits of all names that came from the wire: most look-ups end here. */
   #bits = 0;
@@ -36,10 +38,7 @@ export class HeaderBlock {
     this.#anyRemoved = false;
     this.#bits = 0;
     this.#addedBits = 0;
-    if (this.#addedNames.length > 0) {
-      this.#addedNames = [];
-      this.#addedValues = [];
-    }
+    this.#added = 0;
   }
 
   /** Called by a parser, in order of the lines. Offsets are into `text`, which the parser sets when the head is whole. */
@@ -75,7 +74,8 @@ export class HeaderBlock {
   has(name: HeaderName): boolean {
     if (((this.#bits | this.#addedBits) & name.bit) === 0) return false;
     for (let i = 0; i < this.count; i++) if (this.#is(i, name)) return true;
-    return this.#addedNames.some((added) => added.lower === name.lower);
+    for (let i = 0; i < this.#added; i++) if (this.#addedNames[i]?.lower === name.lower) return true;
+    return false;
   }
 
   /** Value; several headers of one name are joined by a comma (RFC 9110 5.3). */
@@ -87,7 +87,7 @@ export class HeaderBlock {
       const value = this.#value(i);
       found = found === undefined ? value : `${found},${value}`;
     }
-    for (let i = 0; i < this.#addedNames.length; i++) {
+    for (let i = 0; i < this.#added; i++) {
       if (this.#addedNames[i]?.lower !== name.lower) continue;
       const value = this.#addedValues[i] ?? "";
       found = found === undefined ? value : `${found},${value}`;
@@ -99,7 +99,7 @@ export class HeaderBlock {
     if (((this.#bits | this.#addedBits) & name.bit) === 0) return 0;
     let n = 0;
     for (let i = 0; i < this.count; i++) if (this.#is(i, name)) n++;
-    for (const added of this.#addedNames) if (added.lower === name.lower) n++;
+    for (let i = 0; i < this.#added; i++) if (this.#addedNames[i]?.lower === name.lower) n++;
     return n;
   }
 
@@ -108,14 +108,14 @@ export class HeaderBlock {
     if (this.occurrences(name) < 2) return undefined;
     const values: string[] = [];
     for (let i = 0; i < this.count; i++) if (this.#is(i, name)) values.push(this.#value(i));
-    for (const [i, added] of this.#addedNames.entries()) if (added.lower === name.lower) values.push(this.#addedValues[i] ?? "");
+    for (let i = 0; i < this.#added; i++) if (this.#addedNames[i]?.lower === name.lower) values.push(this.#addedValues[i] ?? "");
     return values;
   }
 
   add(name: HeaderName, value: string): void {
     this.#addedBits |= name.bit;
-    this.#addedNames.push(name);
-    this.#addedValues.push(value);
+    this.#addedNames[this.#added] = name;
+    this.#addedValues[this.#added++] = value;
   }
 
   set(name: HeaderName, value: string): void {
@@ -132,11 +132,18 @@ export class HeaderBlock {
       }
     }
     if ((this.#addedBits & name.bit) === 0) return;
-    for (let i = this.#addedNames.length - 1; i >= 0; i--) {
-      if (this.#addedNames[i]?.lower !== name.lower) continue;
-      this.#addedNames.splice(i, 1);
-      this.#addedValues.splice(i, 1);
+    this.#removeAdded((lower) => lower === name.lower);
+  }
+
+  #removeAdded(unwanted: (lowerName: string) => boolean): void {
+    let kept = 0;
+    for (let i = 0; i < this.#added; i++) {
+      const name = this.#addedNames[i];
+      if (name === undefined || unwanted(name.lower)) continue;
+      this.#addedNames[kept] = name;
+      this.#addedValues[kept++] = this.#addedValues[i] ?? "";
     }
+    this.#added = kept;
   }
 
   /** Removes headers whose lower-case name satisfies `unwanted`. Builds strings: not for every request. */
@@ -148,11 +155,7 @@ export class HeaderBlock {
       this.#at[base + STATE] = REMOVED;
       this.#anyRemoved = true;
     }
-    for (let i = this.#addedNames.length - 1; i >= 0; i--) {
-      if (!unwanted(this.#addedNames[i]?.lower ?? "")) continue;
-      this.#addedNames.splice(i, 1);
-      this.#addedValues.splice(i, 1);
-    }
+    this.#removeAdded(unwanted);
   }
 
   /** Header lines with CRLF, without the blank line. */
@@ -172,7 +175,7 @@ export class HeaderBlock {
       }
       if (this.linesEnd > from) out += this.text.slice(from, this.linesEnd);
     }
-    for (let i = 0; i < this.#addedNames.length; i++) {
+    for (let i = 0; i < this.#added; i++) {
       const name = this.#addedNames[i];
       if (name !== undefined) out += headerLine(name, this.#addedValues[i] ?? "");
     }
@@ -185,7 +188,7 @@ export class HeaderBlock {
       const base = i * WIDTH;
       if (this.#at[base + STATE] === KEPT) yield [this.text.slice(this.#at[base], this.#at[base + 1]).toLowerCase(), this.#value(i)];
     }
-    for (let i = 0; i < this.#addedNames.length; i++) yield [this.#addedNames[i]?.lower ?? "", this.#addedValues[i] ?? ""];
+    for (let i = 0; i < this.#added; i++) yield [this.#addedNames[i]?.lower ?? "", this.#addedValues[i] ?? ""];
   }
 
   /** A block that does not depend on the connection's buffers (text and table are copied). */

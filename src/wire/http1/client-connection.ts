@@ -7,7 +7,8 @@ import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, KEEP_ALIVE, PROXY_CONNECTION,
 import type { BodyReceiver, ByteOutput, ClientStream, RequestHead, ResponseHandler, ResponseHead, StreamFailure } from "#wire/http/stream.ts";
 import { BodyReader } from "./body-reader.ts";
 import { BodyWriter } from "./body-writer.ts";
-import { hasOption } from "./connection-options.ts";
+import { connectionOptions, hasOption } from "./connection-options.ts";
+import { PROBLEMS } from "./problem.ts";
 import { type Framing, NO_BODY, responseFraming } from "./framing.ts";
 import { type HeadLimits, HeadScanner } from "./head-scanner.ts";
 import { neverHasBody } from "./reason.ts";
@@ -179,7 +180,8 @@ export class Http1ClientConnection implements ClientStream {
       handler?.onEnd(undefined);
       this.#output.end();
       this.#events.onIdle(false);
-    } else this.#lost();
+    } else if (this.#state === BODY) this.#fail("protocol-error", PROBLEMS.cutShort.text);
+    else this.#lost();
   }
 
   onClose(): void {
@@ -223,7 +225,7 @@ export class Http1ClientConnection implements ClientStream {
     const bodyless = this.#method === "HEAD" || neverHasBody(status);
     responseFraming(headers, this.#line.version, bodyless, this.#framing);
     if (this.#framing.problem !== undefined) return this.#fail("protocol-error", this.#framing.problem.text);
-    const connection = headers.get(CONNECTION)?.toLowerCase();
+    const connection = connectionOptions(headers);
     this.#keepAlive =
       this.#line.version === 11 ? connection === undefined || !hasOption(connection, "close") : connection !== undefined && hasOption(connection, "keep-alive");
     const length = this.#framing.length;

@@ -1,12 +1,18 @@
 /** The Connection header: a list of options, some of which name headers meant for this hop only (RFC 9110 7.6.1). */
 import type { HeaderBlock } from "#wire/http/header-block.ts";
 import { headerName } from "#wire/http/header-name.ts";
+import { CONNECTION } from "#wire/http/names.ts";
 
 /** `connection` must be lower-case. */
 export function hasOption(connection: string, option: string): boolean {
-  if (connection === option) return true;
-  if (!connection.includes(option)) return false;
-  return connection.split(",").some((part) => part.trim() === option);
+  if (connection.length <= option.length) return connection === option;
+  return connection.includes(option) && connection.split(",").some((part) => part.trim() === option);
+}
+
+/** The value that most clients and servers send, and that says nothing, needs no lower-case copy. */
+export function connectionOptions(headers: HeaderBlock): string | undefined {
+  const connection = headers.get(CONNECTION);
+  return connection === undefined || connection === "keep-alive" || connection === "close" ? connection : connection.toLowerCase();
 }
 
 /** A client must not make us drop what identity, framing or routing rests on. */

@@ -1,12 +1,12 @@
 /**
  * Reads start line and header lines from borrowed bytes, line by line, checking every octet once. A head that lies whole
- * in one read is never copied as bytes; a head that comes in pieces is collected in a buffer of its own. Work is linear
- * in the bytes received: a line is looked at when it is whole, and the search for its end goes on where it stopped.
+ * in one read is never copied as bytes, and each octet is looked at once; a head that comes in pieces is collected in a
+ * buffer of its own, and its lines are read when they are whole: work is linear in the bytes received.
  */
 import { HeaderBlock } from "#wire/http/header-block.ts";
 import { hashStep } from "#wire/http/header-name.ts";
 import { latin1 } from "./latin1.ts";
-import { COLON, CR, HTAB, LF, OCTETS, SP, TOKEN, VALUE } from "./octets.ts";
+import { COLON, CR, DEL, HTAB, LF, OCTETS, SP, TOKEN } from "./octets.ts";
 import { type Http1Problem, PROBLEMS } from "./problem.ts";
 
 export interface HeadLimits {
@@ -93,62 +93,93 @@ export class HeadScanner {
   #lines(bytes: Uint8Array, base: number, end: number): number {
     const limit = base + this.#limits.maxBytes;
     const block = this.block;
+    // Of a head that comes in pieces a line is read when it is whole, so that no octet is looked at again and again.
+    let search = this.#pendingLength > 0 ? base + this.#search : -1;
     let line = base + this.#line;
-    let search = base + this.#search;
     for (;;) {
-      const lf = indexOfLf(bytes, search, end);
-      if (lf < 0 || lf >= limit) {
-        if (end > limit || lf >= limit) return this.#fail(PROBLEMS.headTooLarge);
-        this.#line = line - base;
-        this.#search = end - base;
-        return -1;
+      if (search >= 0) {
+        const lf = indexOfLf(bytes, search, end);
+        if (lf < 0) return this.#more(line, { base, end, limit });
+        search = lf + 1;
       }
-      if (lf === line || bytes[lf - 1] !== CR) return this.#fail(PROBLEMS.bareLf);
-      if (lf === line + 1) {
+      if (line + 1 < end && bytes[line] === CR && bytes[line + 1] === LF) {
         if (this.#started) {
-          block.text = latin1(bytes, base, lf + 1);
+          if (line + 1 >= limit) return this.#fail(PROBLEMS.headTooLarge);
+          block.text = latin1(bytes, base, line + 2);
           block.linesEnd = line - base;
           if (block.count === 0) block.linesStart = block.linesEnd;
-          return lf + 1;
+          return line + 2;
         }
         // An empty line before the start line is skipped (RFC 9112 2.2).
-      } else if (this.#started) {
-        if (block.count >= this.#limits.maxHeaders) return this.#fail(PROBLEMS.tooManyHeaders);
-        if (block.count === 0) block.linesStart = line - base;
-        const problem = this.#header(bytes, line, lf - 1, base);
-        if (problem !== undefined) return this.#fail(problem);
+        line += 2;
       } else {
-        const problem = this.#readStartLine?.(bytes, line, lf - 1, base);
-        if (problem !== undefined) return this.#fail(problem);
-        this.#started = true;
+        const next = this.#started ? this.#header(bytes, line, { base, end }) : this.#startLine(bytes, line, { base, end });
+        if (next < 0) {
+          // Where the bytes were cut must not matter: also a bad line is refused when it is whole.
+          const isWhole = search >= 0 || indexOfLf(bytes, line, end) >= 0;
+          if (this.problem !== undefined && isWhole) return -1;
+          this.problem = undefined;
+          return this.#more(line, { base, end, limit });
+        }
+        if (next > limit) return this.#fail(PROBLEMS.headTooLarge);
+        line = next;
       }
-      line = search = lf + 1;
     }
   }
 
-  #header(bytes: Uint8Array, start: number, end: number, base: number): Http1Problem | undefined {
-    let i = start;
+  /** The line at hand is not whole. */
+  #more(line: number, { base, end, limit }: { base: number; end: number; limit: number }): number {
+    if (end > limit) return this.#fail(PROBLEMS.headTooLarge);
+    this.#line = line - base;
+    this.#search = end - base;
+    return -1;
+  }
+
+  /** Position of the next line; -1: not whole, or `problem`. */
+  #startLine(bytes: Uint8Array, line: number, { base, end }: { base: number; end: number }): number {
+    const lf = indexOfLf(bytes, line, end);
+    if (lf < 0) return -1;
+    if (lf === line || bytes[lf - 1] !== CR) return this.#fail(PROBLEMS.bareLf);
+    const problem = this.#readStartLine?.(bytes, line, lf - 1, base);
+    if (problem !== undefined) return this.#fail(problem);
+    this.#started = true;
+    this.block.linesStart = lf + 1 - base;
+    return lf + 1;
+  }
+
+  #header(bytes: Uint8Array, line: number, { base, end }: { base: number; end: number }): number {
+    let i = line;
     let hash = 0;
-    let b = bytes[i] ?? 0;
-    if (b === SP || b === HTAB) return PROBLEMS.obsFold;
+    let b = 0;
     while (i < end && ((OCTETS[(b = bytes[i] ?? 0)] ?? 0) & TOKEN) !== 0) {
       hash = hashStep(hash, b);
       i++;
     }
-    if (i === end) return PROBLEMS.noColon;
-    if (b !== COLON) return (b === SP || b === HTAB) && i > start ? PROBLEMS.spaceBeforeColon : PROBLEMS.badHeaderName;
-    if (i === start) return PROBLEMS.badHeaderName;
+    if (i === end || (b === CR && i + 1 === end)) return -1;
+    if (b !== COLON || i === line) return this.#fail(badName(bytes, i, i > line));
+    if (this.block.count >= this.#limits.maxHeaders) return this.#fail(PROBLEMS.tooManyHeaders);
     const nameEnd = i++;
-    while (i < end && (bytes[i] === SP || bytes[i] === HTAB)) i++;
+    while (i < end && ((b = bytes[i] ?? 0) === SP || b === HTAB)) i++;
     const valueStart = i;
-    for (; i < end; i++) {
-      if (((OCTETS[bytes[i] ?? 0] ?? 0) & VALUE) === 0) return bytes[i] === CR ? PROBLEMS.bareCr : PROBLEMS.badHeaderValue;
-    }
-    let valueEnd = end;
-    while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) valueEnd--;
-    this.block.mark(start - base, nameEnd - base, valueStart - base, valueEnd - base, hash);
-    return undefined;
+    // Visible octets and spaces first: a value is hardly anything else.
+    while (i < end && (((b = bytes[i] ?? 0) >= SP && b !== DEL) || b === HTAB)) i++;
+    if (i + 1 >= end) return i < end && b !== CR ? this.#fail(b === LF ? PROBLEMS.bareLf : PROBLEMS.badHeaderValue) : -1;
+    if (b !== CR) return this.#fail(b === LF ? PROBLEMS.bareLf : PROBLEMS.badHeaderValue);
+    if (bytes[i + 1] !== LF) return this.#fail(PROBLEMS.bareCr);
+    let valueEnd = i;
+    while (valueEnd > valueStart && ((b = bytes[valueEnd - 1] ?? 0) === SP || b === HTAB)) valueEnd--;
+    this.block.mark(line - base, nameEnd - base, valueStart - base, valueEnd - base, hash);
+    return i + 2;
   }
+}
+
+/** What is wrong where a name should end, at `i`. `some`: it has characters. */
+function badName(bytes: Uint8Array, i: number, some: boolean): Http1Problem {
+  const b = bytes[i] ?? 0;
+  if (b === SP || b === HTAB) return some ? PROBLEMS.spaceBeforeColon : PROBLEMS.obsFold;
+  if (b === LF) return PROBLEMS.bareLf;
+  if (b === CR && !some) return PROBLEMS.bareCr;
+  return b === CR && bytes[i + 1] === LF ? PROBLEMS.noColon : PROBLEMS.badHeaderName;
 }
 
 function indexOfLf(bytes: Uint8Array, from: number, end: number): number {

@@ -28,3 +28,4 @@ export const LF = 10;
 export const CR = 13;
 export const SP = 32;
 export const COLON = 58;
+export const DEL = 127;

@@ -14,7 +14,7 @@ import { type Framing, NO_BODY, requestFraming } from "./framing.ts";
 import { type HeadLimits, HeadScanner } from "./head-scanner.ts";
 import { type Http1Problem, PROBLEMS } from "./problem.ts";
 import { neverHasBody, statusLine } from "./reason.ts";
-import { hasOption, removeNominated } from "./connection-options.ts";
+import { connectionOptions, hasOption, removeNominated } from "./connection-options.ts";
 import { isAuthority, readTarget, RequestLine } from "./request-line.ts";
 
 export interface ServerSettings {
@@ -264,7 +264,7 @@ export class Http1ServerConnection implements ServerStream {
 
   #readConnectionHeaders(head: RequestHead): void {
     const headers = head.headers;
-    const connection = headers.get(CONNECTION)?.toLowerCase();
+    const connection = connectionOptions(headers);
     this.#closeAfter =
       this.#draining ||
       (head.version === 11 ? connection !== undefined && hasOption(connection, "close") : connection === undefined || !hasOption(connection, "keep-alive"));
