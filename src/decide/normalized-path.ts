@@ -15,7 +15,7 @@ export function normalizedPath(path: string, options: { readonly normalizePath: 
 
 function unescapeUnreserved(escape: string, hex: string): string {
   const c = String.fromCharCode(Number.parseInt(hex, 16));
-  return /[A-Za-z0-9\-._~]/.test(c) ? c : escape.toUpperCase();
+  return /[A-Za-z0-9\-._~]/.test(c) ? c : escape;
 }
 
 function removeDotSegments(pathname: string): string {

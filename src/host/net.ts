@@ -100,6 +100,8 @@ export interface Connection {
   flush(): void;
   /** Bytes queued and not yet taken by the kernel. `onDrain` is called when it returns to 0 after having been above 64 KiB. */
   readonly bufferedBytes: number;
+  /** Bytes handed over to be sent, since the connection began. */
+  readonly sentBytes: number;
   pause(): void;
   resume(): void;
   /** Half-close: FIN (or close_notify) after what is queued. */

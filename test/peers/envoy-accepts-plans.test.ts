@@ -40,7 +40,7 @@ function withSecrets(plan: ProxyPlan, { certificate, privateKey }: KeyPair, root
     secret("default", { case: "tlsCertificate", value: { certificateChain: inline(certificate), privateKey: inline(privateKey) } as never }),
     secret("ROOTCA", { case: "validationContext", value: { trustedCa: inline(root) } as never }),
   ]);
-  return { resources: new Map([...plan.resources, [XDS_TYPES.secret, secrets]]) };
+  return { resources: new Map([...plan.resources, [XDS_TYPES.secret, new Map([...(plan.resources.get(XDS_TYPES.secret) ?? []), ...secrets])]]) };
 }
 
 function bootstrap(socket: string): object {

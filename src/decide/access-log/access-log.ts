@@ -25,6 +25,8 @@ export interface AccessRecord {
   readonly upstreamCluster: string | undefined;
   readonly upstreamLocal: string | undefined;
   readonly upstreamFailure: string | undefined;
+  /** Why the client's TLS failed. */
+  readonly downstreamFailure: string | undefined;
   readonly attempts: number;
   readonly local: string | undefined;
   readonly remote: string | undefined;
@@ -45,12 +47,15 @@ export const DEFAULT_FORMAT =
 
 const withoutPort = (address: string | undefined): string | undefined => address?.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
 
+/** As Envoy does, so that a reason is one field of a line of fields. */
+const oneWord = (text: string | undefined): string | undefined => text?.replace(/\s+/g, "_");
+
 const SIMPLE: Readonly<Record<string, Operator>> = {
   START_TIME: (r) => new Date(r.startMs).toISOString(),
   PROTOCOL: (r) => r.protocol,
   RESPONSE_CODE: (r) => r.status,
   RESPONSE_CODE_DETAILS: (r) => r.statusDetails,
-  RESPONSE_FLAGS: (r) => (r.flags === "" ? undefined : r.flags),
+  RESPONSE_FLAGS: (r) => (r.flags === "" ? "-" : r.flags),
   CONNECTION_TERMINATION_DETAILS: (r) => r.terminationDetails,
   BYTES_RECEIVED: (r) => r.bytesReceived,
   BYTES_SENT: (r) => r.bytesSent,
@@ -62,7 +67,8 @@ const SIMPLE: Readonly<Record<string, Operator>> = {
   UPSTREAM_CLUSTER: (r) => r.upstreamCluster,
   UPSTREAM_CLUSTER_RAW: (r) => r.upstreamCluster,
   UPSTREAM_LOCAL_ADDRESS: (r) => r.upstreamLocal,
-  UPSTREAM_TRANSPORT_FAILURE_REASON: (r) => r.upstreamFailure,
+  UPSTREAM_TRANSPORT_FAILURE_REASON: (r) => oneWord(r.upstreamFailure),
+  DOWNSTREAM_TRANSPORT_FAILURE_REASON: (r) => oneWord(r.downstreamFailure),
   UPSTREAM_REQUEST_ATTEMPT_COUNT: (r) => r.attempts,
   DOWNSTREAM_LOCAL_ADDRESS: (r) => r.local,
   DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: (r) => withoutPort(r.local),

@@ -15,7 +15,7 @@ export function compileHeaderReader(name: string): HeaderReader {
     case ":method":
       return (request) => request.method;
     case ":path":
-      return (request) => request.path;
+      return (request) => (request.method === "CONNECT" ? undefined : request.path);
     case ":authority":
     case "host":
       return (request) => (request.authority === "" ? undefined : request.authority);

@@ -65,6 +65,7 @@ export function netContract(make: () => Promise<Subject>): void {
       client.write("!");
       await heardByServer.until((tape) => tape.text.endsWith("!"), "all chunks");
       assert.equal(heardByServer.text, "caf\u00e9 \u0001\u0002\u00ffborrowed!");
+      assert.equal(client.sentBytes, heardByServer.bytes);
     },
     "a slice of what was received is a copy: it outlives the call, though the bytes themselves do not": async (subject) => {
       const { client, server, heardByServer } = await pair(subject);

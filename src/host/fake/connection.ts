@@ -47,6 +47,7 @@ export class FakeConnection implements Connection {
   #state: "connecting" | "handshake" | "open" | "closed" = "connecting";
   #queue: Buffer[] = [];
   #queuedBytes = 0;
+  sentBytes = 0;
   #unacknowledged = 0;
   #lastArrivalMs = 0;
   readonly #incoming: Item[] = [];
@@ -117,6 +118,7 @@ export class FakeConnection implements Connection {
     if (this.#ending || this.#state === "closed" || chunk.length === 0) return;
     this.#queue.push(typeof chunk === "string" ? Buffer.from(chunk, "latin1") : Buffer.from(chunk));
     this.#queuedBytes += chunk.length;
+    this.sentBytes += chunk.length;
     if (this.#queuedBytes > HIGH_WATER_BYTES) this.#wantsDrain = true;
     this.#soon();
   }

@@ -24,6 +24,7 @@ export const SUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": "",
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager":
     "codec_type stat_prefix rds route_config http_filters common_http_protocol_options http_protocol_options http2_protocol_options server_name server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout drain_timeout delayed_close_timeout access_log access_log_options use_remote_address xff_num_trusted_hops skip_xff_append generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details set_current_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes strip_matching_host_port strip_any_host_port stream_error_on_invalid_http_message internal_address_config path_with_escaped_slashes_action",
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig": "cidr_ranges",
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": "name typed_config is_optional",
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig": "upgrade_type enabled",
   "envoy.extensions.filters.network.http_connection_manager.v3.Rds": "config_source route_config_name",
@@ -38,7 +39,7 @@ export const SUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.extensions.filters.common.fault.v3.FaultDelay": "fixed_delay percentage",
   "envoy.extensions.filters.http.fault.v3.FaultAbort": "http_status percentage",
   "envoy.config.core.v3.HttpProtocolOptions": "idle_timeout max_headers_count max_requests_per_connection max_connection_duration",
-  "envoy.config.core.v3.Http1ProtocolOptions": "accept_http_10 default_host_for_http_10 enable_trailers allow_absolute_url",
+  "envoy.config.core.v3.Http1ProtocolOptions": "accept_http_10 default_host_for_http_10 enable_trailers allow_absolute_url allow_custom_methods",
   "envoy.config.route.v3.RouteConfiguration":
     "name virtual_hosts request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove validate_clusters ignore_port_in_host_matching max_direct_response_body_size_bytes most_specific_header_mutations_wins",
   "envoy.config.route.v3.VirtualHost":

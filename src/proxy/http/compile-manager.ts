@@ -11,18 +11,22 @@ import type { HTTPFault } from "#wire/envoy/gen/envoy/extensions/filters/http/fa
 import type { RBAC } from "#wire/envoy/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts";
 import type { Router } from "#wire/envoy/gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 import { ConfigProblem, NOT_SUPPORTED } from "#decide/config-problem.ts";
+import { compileRange } from "#decide/match/ip-match.ts";
 import { compileAccessLogs } from "#proxy/access-logs.ts";
 import { durationMs } from "#proxy/config/durations.ts";
 import { unpack } from "#proxy/config/unpack.ts";
 import type { ProxyMachine } from "#proxy/machine.ts";
 import { compilePeerCertificate } from "./client-certificate.ts";
-import { type ConnectionManager, type HttpFilterRuntime, ManagerStats, type RoutesHolder } from "./connection-manager.ts";
+import { type ConnectionManager, type HttpFilterRuntime, type RoutesHolder } from "./connection-manager.ts";
+import { ManagerStats } from "./manager-stats.ts";
 import { compileFault } from "./fault-filter.ts";
 import { compileRbacFilter, RbacStats } from "./rbac-filter.ts";
 import { compileRoutes, type RoutesRuntime } from "./route-runtime.ts";
 
 export interface ManagerContext {
   readonly machine: ProxyMachine;
+  /** The listener as its stats name it. */
+  readonly listenerName: string;
   /** Holder of the route configuration that RDS fills. */
   readonly routesNamed: (name: string) => RoutesHolder;
   readonly direction: ConnectionManager["direction"];
@@ -40,7 +44,7 @@ export function compileManager(config: HttpConnectionManager, path: string, cont
   const { machine } = context;
   if (config.codecType === HttpConnectionManager_CodecType.HTTP2 || config.codecType === HttpConnectionManager_CodecType.HTTP3)
     throw new ConfigProblem(`${path}.codec_type`, `HTTP${config.codecType}: ${NOT_SUPPORTED}; use AUTO or HTTP1`);
-  const stats = new ManagerStats(machine.stats.connectionManager(config.statPrefix));
+  const stats = new ManagerStats(machine.stats.connectionManager(config.statPrefix), machine.stats.listenerHttp(context.listenerName, config.statPrefix));
   const { filters, router } = compileFilters(config.httpFilters, `${path}.http_filters`, stats);
   const { OVERWRITE, APPEND_IF_ABSENT } = HttpConnectionManager_ServerHeaderTransformation;
   const common = config.commonHttpProtocolOptions;
@@ -59,12 +63,16 @@ export function compileManager(config: HttpConnectionManager, path: string, cont
           : "pass-through",
     useRemoteAddress: config.useRemoteAddress ?? false,
     trustedHops: config.xffNumTrustedHops,
+    internalRanges: (config.internalAddressConfig?.cidrRanges ?? []).map((range, i) =>
+      compileRange(range, `${path}.internal_address_config.cidr_ranges[${i}]`),
+    ),
     skipForwardedFor: config.skipXffAppend,
     generateRequestId: config.generateRequestId ?? true,
     preserveRequestId: config.preserveExternalRequestId,
     requestIdInResponse: config.alwaysSetRequestIdInResponse,
     acceptHttp10: http1?.acceptHttp10 ?? false,
     defaultHost: http1?.defaultHostForHttp10 ?? "",
+    anyMethod: http1?.allowCustomMethods ?? false,
     forwardTrailers: http1?.enableTrailers ?? false,
     upgrades: new Map(config.upgradeConfigs.map(({ upgradeType, enabled }) => [upgradeType.toLowerCase(), enabled ?? true])),
     normalizePath: config.normalizePath ?? false,

@@ -39,10 +39,12 @@ export abstract class ExchangeRecord implements AccessRecord, RequestView, Measu
   responseDurationMs: number | undefined = undefined;
   attempts = 0;
   upstreamFailure: string | undefined = undefined;
+  readonly downstreamFailure = undefined;
   remote: string | undefined = undefined;
   route: RouteRuntime | undefined = undefined;
   cluster: ClusterRuntime | undefined = undefined;
   attempt: UpstreamAttempt | undefined = undefined;
+  requestWhole = false;
   protected responseHeaders: HeaderBlock | undefined = undefined;
 
   constructor({ machine, manager, downstream, head, stream }: ExchangeParts) {
@@ -91,8 +93,12 @@ export abstract class ExchangeRecord implements AccessRecord, RequestView, Measu
   get upstreamHost(): string | undefined {
     return this.attempt?.endpoint.settings.text;
   }
+  /** Also where a request would have gone that was refused before. */
   get upstreamCluster(): string | undefined {
-    return this.cluster?.name;
+    if (this.cluster !== undefined) return this.cluster.name;
+    const act = this.route?.act;
+    const [only, another] = act?.kind === "forward" ? act.clusters.shares : [];
+    return only !== undefined && another === undefined && this.machine.clusters.has(only.cluster) ? only.cluster : undefined;
   }
   get upstreamLocal(): string | undefined {
     return this.attempt?.localAddress;
@@ -129,6 +135,11 @@ export abstract class ExchangeRecord implements AccessRecord, RequestView, Measu
   }
   get endpointMetadata(): string | undefined {
     return this.attempt?.endpoint.settings.workload;
+  }
+  /** When the response is over, and the request is not: Envoy counts that as a reset of the stream. */
+  get isAnsweredEarly(): boolean {
+    const { head } = this;
+    return (head.hasBody && !this.requestWhole) || head.upgrade !== undefined || head.method === "CONNECT";
   }
   get peer(): PeerIdentity | undefined {
     return this.downstream.peer;

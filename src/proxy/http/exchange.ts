@@ -3,15 +3,16 @@
  * and log formats look at. Filters run in order; the last step is the router: answer here, or try endpoints of a cluster.
  * No promises, no host timers: deadlines are entries of the timer wheel.
  */
-import { HeaderBlock } from "#wire/http/header-block.ts";
-import { CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, LOCATION, SERVER } from "#wire/http/names.ts";
+import type { HeaderBlock } from "#wire/http/header-block.ts";
+import { CONTENT_LENGTH, DATE, HOST, SERVER } from "#wire/http/names.ts";
 import type { RequestHandler, ResponseHead, StreamFailure } from "#wire/http/stream.ts";
 import { backOffMs, type Outcome } from "#decide/retry/retry.ts";
 import { WheelEntry } from "#proxy/timer-wheel.ts";
 import type { ConnectFailure, EndpointCluster } from "#proxy/upstream/endpoint.ts";
 import { ExchangeRecord } from "./exchange-record.ts";
 import { FLAG } from "./flags.ts";
-import { ATTEMPT_COUNT, EXPECTED_TIMEOUT, FORWARDED_HOST, ORIGINAL_HOST, ORIGINAL_PATH, OVERLOADED, REQUEST_ID, SERVICE_TIME, WHY } from "./names.ts";
+import { KeptBody } from "./kept-body.ts";
+import { ATTEMPT_COUNT, EXPECTED_TIMEOUT, FORWARDED_HOST, ORIGINAL_HOST, ORIGINAL_PATH, REQUEST_ID, SERVICE_TIME } from "./names.ts";
 import {
   denied,
   endedBeforeAnswer,
@@ -23,7 +24,10 @@ import {
   notConnected,
   overflow,
   type OwnAnswer,
+  PATH_NOT_RELATIVE,
   PATH_REFUSED,
+  headersOf,
+  timeLeftMs,
   UPGRADE_REFUSED,
 } from "./own-answers.ts";
 import { enforce } from "./rbac-filter.ts";
@@ -31,18 +35,13 @@ import { prepareRequest } from "./request-headers.ts";
 import type { Forward, RouteRuntime } from "./route-runtime.ts";
 import { type AttemptOwner, UpstreamAttempt } from "./upstream-attempt.ts";
 
-/** More of a request than this is not kept for another try, and stops the client while there is no connection to send it on. */
-const KEPT_BODY_BYTES = 64 * 1024;
-
 export class Exchange extends ExchangeRecord implements RequestHandler, AttemptOwner {
-  requestWhole = false;
   #forward: Forward | undefined = undefined;
   #clusterIndex = 0;
-  #kept: Uint8Array[] = [];
-  #keptBytes = 0;
-  #keeps = false;
+  readonly #kept = new KeptBody();
   #responding = false;
   #done = false;
+  #isCutOff = false;
   #delayed = false;
   #pausedForMemory = false;
   #timeout: WheelEntry | undefined;
@@ -66,13 +65,21 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
       manager.stats.interim();
     }
     const prepared = prepareRequest(head, manager, this.downstream, machine.requestIds);
-    this.remote = prepared?.remote;
-    if (prepared === undefined) return this.reply(PATH_REFUSED);
+    this.remote = prepared.remote;
+    if (prepared.isRefused) {
+      manager.stats.rqFailedPathNormalization.value++;
+      return this.reply(PATH_REFUSED);
+    }
+    if (!head.path.startsWith("/") && head.method !== "CONNECT") {
+      manager.stats.rqNonRelativePath.value++;
+      return this.reply(PATH_NOT_RELATIVE);
+    }
     const routes = manager.routes.current;
     const index = routes === undefined ? -1 : routes.table.match(this, machine.random.next());
     this.route = routes?.routes[index];
     if (head.upgrade !== undefined && !this.#allowsUpgrade(head.upgrade)) {
       this.stream.closeAfter();
+      manager.stats.rqUpgradeRefused.value++;
       return this.reply(UPGRADE_REFUSED);
     }
     this.#runFilters(0);
@@ -80,8 +87,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
 
   #allowsUpgrade(kind: string): boolean {
     const act = this.route?.act;
-    const own = act?.kind === "forward" ? act.upgrades.get(kind) : undefined;
-    return own ?? this.manager.upgrades.get(kind) ?? false;
+    return (act?.kind === "forward" ? act.upgrades.get(kind) : undefined) ?? this.manager.upgrades.get(kind) ?? false;
   }
 
   #runFilters(from: number): void {
@@ -121,7 +127,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     }
     const { act } = route;
     if (act.kind === "redirect") {
-      manager.stats.redirects.value++;
+      manager.stats.directResponses.value++;
       const { status, location } = act.to(this);
       return this.reply({ status, body: "", details: "direct_response", location });
     }
@@ -148,13 +154,12 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     route.requestMutation?.(headers, this);
     const newPath = forward.rewritePath?.(this);
     const newHost = forward.rewriteHost?.(this);
-    if (newPath !== undefined && newPath !== head.path) {
+    if (newPath !== undefined) {
       if (!manager.suppressEnvoyHeaders) headers.set(ORIGINAL_PATH, head.path);
       head.path = newPath;
     }
     if (newHost !== undefined) this.rewriteHost(newHost);
-    if (!manager.suppressEnvoyHeaders && forward.timeoutMs > 0) headers.set(EXPECTED_TIMEOUT, String(forward.timeoutMs));
-    this.#keeps = forward.retry !== undefined && head.upgrade === undefined;
+    this.#kept.forRetry = forward.retry !== undefined && head.upgrade === undefined;
     this.#try();
   }
 
@@ -181,19 +186,22 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
       return this.#overflow(`circuit breaker of cluster ${cluster.name}: ${cluster.breakers.maxRequests} requests are under way`);
     }
     if (this.#forward?.autoHostRewrite === true && endpoint.settings.hostname !== "") this.rewriteHost(endpoint.settings.hostname);
+    if (!this.manager.suppressEnvoyHeaders) this.#sayTimeLeft(this.#forward);
     if (this.#forward?.attemptCountHeader === true) this.head.headers.set(ATTEMPT_COUNT, String(this.attempts));
     const attempt = new UpstreamAttempt(this, endpoint, this.#forward?.retry?.perTryTimeoutMs);
     this.attempt = attempt;
     endpoint.acquire(attempt);
   }
 
+  #sayTimeLeft(forward: Forward | undefined): void {
+    const spentMs = this.attempts > 1 ? this.machine.turn.ms - this.startedAt : 0;
+    const leftMs = timeLeftMs(forward?.timeoutMs ?? 0, forward?.retry?.perTryTimeoutMs ?? 0, spentMs);
+    if (leftMs > 0) this.head.headers.set(EXPECTED_TIMEOUT, String(leftMs));
+  }
+
   /** A connection is there and the head is sent: send what was kept of the body. */
   attached(attempt: UpstreamAttempt): void {
-    for (const bytes of this.#kept) attempt.sendBody(bytes, 0, bytes.length);
-    if (!this.#keeps) {
-      this.#kept = [];
-      this.#keptBytes = 0;
-    }
+    this.#kept.sendTo(attempt);
     if (this.requestWhole && this.head.hasBody) attempt.sendEnd(undefined);
     if (this.#pausedForMemory) {
       this.#pausedForMemory = false;
@@ -207,25 +215,12 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     this.bytesReceived += end - start;
     const { attempt } = this;
     const isSent = attempt !== undefined && attempt.attached;
-    if (!isSent || this.#keeps) this.#keep(bytes, start, end, isSent);
-    if (isSent && !attempt.sendBody(bytes, start, end)) this.stream.pauseRequest();
-  }
-
-  #keep(bytes: Uint8Array, start: number, end: number, isSent: boolean): void {
-    if (this.#keptBytes + end - start > KEPT_BODY_BYTES) {
-      if (isSent) {
-        // Too large for another try.
-        this.#keeps = false;
-        this.#kept = [];
-        return;
-      }
-      if (!this.#pausedForMemory) {
-        this.#pausedForMemory = true;
-        this.stream.pauseRequest();
-      }
+    const fits = (isSent && !this.#kept.forRetry) || this.#kept.add(bytes.subarray(start, end), isSent);
+    if (!isSent && !fits && !this.#pausedForMemory) {
+      this.#pausedForMemory = true;
+      this.stream.pauseRequest();
     }
-    this.#keptBytes += end - start;
-    this.#kept.push(bytes.slice(start, end));
+    if (isSent && !attempt.sendBody(bytes, start, end)) this.stream.pauseRequest();
   }
 
   onEnd(trailers: HeaderBlock | undefined): void {
@@ -240,10 +235,12 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     if (this.head.hasBody && attempt !== undefined && attempt.attached) attempt.sendEnd(trailers);
   }
 
-  onAbort(_failure: StreamFailure, detail: string): void {
+  onAbort(failure: StreamFailure, detail: string): void {
     if (this.#done) return;
     this.flags = detail === "downstream_remote_disconnect" ? FLAG.downstreamTermination : FLAG.downstreamProtocolError;
     if (this.head.upgrade !== undefined && this.#responding) this.flags = "";
+    // The codec has answered for us.
+    if (failure === "protocol-error" && !this.#responding) this.status = 400;
     this.statusDetails ??= detail;
     if (this.cluster !== undefined && this.attempt !== undefined && !this.#responding) this.cluster.stats.rqCancelled.value++;
     this.manager.stats.rqRxReset.value++;
@@ -264,10 +261,14 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
   }
 
   // The upstream's half, told by the attempt at hand.
+  upstreamInterim(head: ResponseHead): void {
+    this.stream.sendInterim(head);
+  }
+
   upstreamHead(attempt: UpstreamAttempt, head: ResponseHead): void {
     const outcome: Outcome = { kind: "status", status: head.status };
     if (head.status >= 400 && this.#mayRetry(outcome)) {
-      attempt.cluster.stats.response(head.status);
+      attempt.cluster.stats.retried(head.status);
       attempt.cancel();
       this.#retry();
       return;
@@ -276,6 +277,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     attempt.cluster.stats.response(head.status);
     this.#responding = true;
     this.statusDetails = "via_upstream";
+    this.status = head.status;
     this.responseDurationMs = Math.round(this.machine.turn.ms - this.startedAt);
     const { headers } = head;
     if (!this.manager.suppressEnvoyHeaders) headers.set(SERVICE_TIME, String(Math.round(attempt.elapsedMs())));
@@ -295,9 +297,10 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
 
   upstreamFailed(attempt: UpstreamAttempt, failure: StreamFailure, detail: string): void {
     if (this.#responding) {
-      this.flags = FLAG.upstreamConnectionTermination;
-      this.statusDetails = "upstream_reset_after_response_started{connection_termination}";
-      this.stream.abort();
+      const isProtocol = failure === "protocol-error";
+      this.#flag(isProtocol ? FLAG.upstreamProtocolError : FLAG.upstreamConnectionTermination);
+      this.statusDetails = `upstream_reset_after_response_started{${isProtocol ? "protocol_error" : "connection_termination"}}`;
+      this.#cutOff();
       this.#finish();
       return;
     }
@@ -318,9 +321,11 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
   }
 
   #tried({ endpoint, cluster }: UpstreamAttempt): Parameters<typeof notConnected>[0] {
-    const retry = this.#forward?.retry;
-    const exhausted = retry !== undefined && this.attempts > retry.maxRetries;
-    return { text: endpoint.settings.text, cluster: cluster.name, retried: this.attempts > 1, exhausted };
+    return { text: endpoint.settings.text, cluster: cluster.name, retried: this.attempts > 1 };
+  }
+
+  #flag(flag: string): void {
+    this.flags = this.flags === "" ? flag : `${this.flags},${flag}`;
   }
 
   #overflow(detail: string): void {
@@ -332,7 +337,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     attempt.cluster.stats.rqPerTryTimeout.value++;
     attempt.cancel();
     if (!this.#responding && this.#mayRetry({ kind: "timeout" })) return this.#retry();
-    this.#replyTimeout(attempt.cluster);
+    this.#replyTimeout(attempt.cluster, true);
   }
 
   #timedOut(): void {
@@ -344,34 +349,45 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     this.#replyTimeout(cluster);
   }
 
-  #replyTimeout(cluster: EndpointCluster): void {
-    this.flags = FLAG.upstreamTimeout;
+  #replyTimeout(cluster: EndpointCluster, ofTry = false): void {
     if (this.#responding) {
-      this.stream.abort();
+      this.#flag(FLAG.upstreamTimeout);
+      this.#cutOff();
       this.#finish();
       return;
     }
     cluster.stats.response(504);
-    this.reply(notAnsweredInTime(this.attempt?.endpoint.settings.text ?? cluster.name, this.#forward?.timeoutMs ?? 0));
+    const afterMs = (ofTry ? this.#forward?.retry?.perTryTimeoutMs : this.#forward?.timeoutMs) ?? 0;
+    this.reply(notAnsweredInTime(this.attempt?.endpoint.settings.text ?? cluster.name, afterMs, ofTry));
+  }
+
+  /** The client gets no whole response. */
+  #cutOff(): void {
+    this.#isCutOff = true;
+    this.manager.stats.rqTxReset.value++;
+    this.manager.stats.rqRxReset.value++;
+    // What has come of it leaves first.
+    this.downstream.connection.flush();
+    this.stream.abort();
   }
 
   #mayRetry(outcome: Outcome): boolean {
     const retry = this.#forward?.retry;
     if (retry === undefined || this.#responding || !retry.wants(outcome)) return false;
-    if (!this.requestWhole && this.head.hasBody && !this.#keeps) return false;
-    if (this.head.hasBody && !this.#keeps) return false;
-    const stats = this.cluster?.stats;
-    if (this.attempts > retry.maxRetries) {
-      if (stats !== undefined) stats.rqRetryLimitExceeded.value++;
-      return false;
-    }
-    return true;
+    if (this.head.hasBody && !this.#kept.forRetry) return false;
+    if (this.attempts <= retry.maxRetries) return true;
+    if (this.cluster !== undefined) this.cluster.stats.rqRetryLimitExceeded.value++;
+    this.#flag(FLAG.upstreamRetryLimit);
+    return false;
   }
 
   #retry(): void {
     const retry = this.#forward?.retry;
     if (retry === undefined) return;
-    if (this.cluster !== undefined) this.cluster.stats.rqRetry.value++;
+    if (this.cluster !== undefined) {
+      this.cluster.stats.rqRetry.value++;
+      this.cluster.stats.rqRetryBackoff.value++;
+    }
     this.#later = new WheelEntry(() => this.#try());
     this.machine.wheel.set(this.#later, backOffMs(retry, this.attempts, this.machine.random.next()));
   }
@@ -381,18 +397,15 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     const { status, body } = answer;
     this.#responding = true;
     this.statusDetails = answer.details;
-    if (answer.flags !== undefined) this.flags = answer.flags;
-    const headers = new HeaderBlock();
-    if (answer.location !== undefined) headers.add(LOCATION, answer.location);
-    if (body !== "") headers.add(CONTENT_TYPE, "text/plain");
-    if (answer.overloaded === true) headers.add(OVERLOADED, "true");
-    if (answer.why !== undefined && this.#maySayWhy()) headers.add(WHY, printable(answer.why));
+    if (answer.flags !== undefined) this.#flag(answer.flags);
+    const headers = headersOf(answer, this.#maySayWhy());
+    this.status = status;
     this.route?.responseMutation?.(headers, this);
     const bytes = Buffer.from(body);
     headers.add(CONTENT_LENGTH, String(bytes.length));
     this.#sendHead({ status, headers, hasBody: bytes.length > 0 }, bytes.length === 0);
     if (bytes.length === 0) return;
-    this.bytesSent += bytes.length;
+    if (this.head.method !== "HEAD") this.bytesSent += bytes.length;
     this.stream.sendBody(bytes, 0, bytes.length);
     this.stream.sendEnd(undefined);
   }
@@ -423,13 +436,13 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     this.attempt?.released();
     this.durationMs = Math.round(machine.turn.ms - this.startedAt);
     manager.stats.rqActive.value--;
-    manager.stats.completed(this.status, this.durationMs);
+    manager.stats.txBytes.value += this.downstream.takeSentBytes();
+    if (this.status > 0 && this.isAnsweredEarly) {
+      manager.stats.rqResponseBeforeWhole.value++;
+      manager.stats.rqRxReset.value++;
+    }
+    manager.stats.completed(this.status, this.durationMs, !this.#isCutOff);
     machine.traffic?.record(this);
     if (manager.accessLogs.any) manager.accessLogs.write(this);
   }
-}
-
-/** A header value of ours may quote names from the configuration. */
-function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, "?");
 }

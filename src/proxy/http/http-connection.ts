@@ -10,6 +10,7 @@ import { WheelEntry } from "#proxy/timer-wheel.ts";
 import type { HttpHolder } from "#proxy/listen/compile-listener.ts";
 import type { ConnectionManager } from "./connection-manager.ts";
 import { Exchange } from "./exchange.ts";
+import { refusedRequest } from "./refused-request.ts";
 
 export class HttpConnection implements ConnectionHandler {
   readonly #machine: ProxyMachine;
@@ -24,6 +25,9 @@ export class HttpConnection implements ConnectionHandler {
   #waitsFor: "nothing" | "request" | "head" | "close" = "nothing";
   #requests = 0;
   #lastActiveMs: number;
+  readonly #startedAtMs: number;
+  #exchange: Exchange | undefined;
+  #closedByPeer = false;
 
   constructor(machine: ProxyMachine, holder: HttpHolder, downstream: Downstream, open: OpenConnections) {
     this.#machine = machine;
@@ -33,13 +37,15 @@ export class HttpConnection implements ConnectionHandler {
     this.#downstream = downstream;
     this.#connection = downstream.connection;
     this.#open = open;
-    this.#lastActiveMs = machine.turn.ms;
+    this.#lastActiveMs = this.#startedAtMs = machine.turn.ms;
     this.#deadline = new WheelEntry(() => this.#expired());
     const settings = {
       limits: manager.limits,
       scheme: downstream.tls === undefined ? "http" : "https",
       acceptHttp10: manager.acceptHttp10,
+      anyMethod: manager.anyMethod,
       forwardTrailers: manager.forwardTrailers,
+      serverName: manager.serverHeader === "pass-through" ? undefined : manager.serverName,
       now: () => machine.clock.now(),
     } as const;
     this.#codec = new Http1ServerConnection(this.#connection, settings, this);
@@ -48,18 +54,24 @@ export class HttpConnection implements ConnectionHandler {
     stats.cxHttp1Total.value++;
     stats.cxActive.value++;
     stats.cxHttp1Active.value++;
+    if (downstream.tls !== undefined) {
+      stats.cxSslTotal.value++;
+      stats.cxSslActive.value++;
+    }
     open.add(this);
     this.#await();
   }
 
   onData(bytes: Uint8Array): void {
     this.#manager.stats.rxBytes.value += bytes.length;
+    this.#downstream.bytesReceived += bytes.length;
     this.#codec.onData(bytes);
     this.#lastActiveMs = this.#machine.turn.ms;
     if (this.#codec.readingHead && this.#waitsFor === "request") this.#await();
   }
 
   onEnd(): void {
+    if (!this.#codec.closed) this.#closedByPeer = true;
     this.#codec.onEnd();
   }
 
@@ -72,9 +84,13 @@ export class HttpConnection implements ConnectionHandler {
     const { stats } = this.#manager;
     stats.cxActive.value--;
     stats.cxHttp1Active.value--;
-    stats.cxDestroy.value++;
+    if (this.#downstream.tls !== undefined) stats.cxSslActive.value--;
+    stats.txBytes.value += this.#downstream.takeSentBytes();
+    const byPeer = this.#closedByPeer || !this.#codec.closed;
+    stats.closed({ byPeer, active: this.#exchange?.done === false, durationMs: this.#machine.turn.ms - this.#startedAtMs });
     this.#open.delete(this);
     this.#codec.onClose();
+    this.#downstream.end();
   }
 
   /** Closes when idle, else after the exchange at hand. */
@@ -83,6 +99,7 @@ export class HttpConnection implements ConnectionHandler {
   }
 
   close(): void {
+    this.#codec.drain();
     this.#connection.destroy();
   }
 
@@ -91,14 +108,22 @@ export class HttpConnection implements ConnectionHandler {
     const limit = this.#manager.maxRequestsPerConnection;
     if ((limit > 0 && this.#requests >= limit) || this.#holder.gone) stream.closeAfter();
     const exchange = new Exchange({ machine: this.#machine, manager: this.#holder.current, downstream: this.#downstream, head, stream });
+    this.#exchange = exchange;
     exchange.start();
     return exchange;
   }
 
   onProblem(problem: Http1Problem): void {
-    this.#manager.stats.cxProtocolError.value++;
-    this.#manager.stats.rqTotal.value++;
-    this.#manager.stats.completed(problem.status, 0);
+    const { stats } = this.#manager;
+    stats.cxProtocolError.value++;
+    // A request under way is told by its codec, and counts for itself.
+    if (this.#exchange?.done === false) return;
+    stats.rqTotal.value++;
+    stats.rqHttp1Total.value++;
+    stats.rqRxReset.value++;
+    stats.rqResponseBeforeWhole.value++;
+    stats.completed(problem.status, 0);
+    if (this.#manager.accessLogs.any) this.#manager.accessLogs.write(refusedRequest(this.#machine, this.#downstream, problem));
   }
 
   onLingering(): void {
@@ -123,9 +148,15 @@ export class HttpConnection implements ConnectionHandler {
   }
 
   #expired(): void {
-    if (this.#waitsFor === "close") return this.#connection.destroy();
-    if (this.#waitsFor === "head" && this.#codec.readingHead) return this.#connection.destroy();
     const { idleTimeoutMs, stats } = this.#manager;
+    if (this.#waitsFor === "close") {
+      stats.cxDelayedCloseTimeout.value++;
+      return this.#connection.destroy();
+    }
+    if (this.#waitsFor === "head" && this.#codec.readingHead) {
+      stats.rqHeaderTimeout.value++;
+      return this.#connection.destroy();
+    }
     const idleMs = this.#machine.turn.ms - this.#lastActiveMs;
     if (!this.#codec.idle || idleMs < idleTimeoutMs) return this.#wait("request", this.#codec.idle ? idleTimeoutMs - idleMs : idleTimeoutMs);
     stats.cxIdleTimeout.value++;

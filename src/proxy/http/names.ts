@@ -14,13 +14,22 @@ export const ATTEMPT_COUNT = headerName("x-envoy-attempt-count");
 export const SERVICE_TIME = headerName("x-envoy-upstream-service-time");
 export const OVERLOADED = headerName("x-envoy-overloaded");
 export const WHY = headerName("x-weft-why");
-/** A client outside must not set these: they change how the router works. */
-export const EDGE_REMOVED = [
-  "x-envoy-upstream-rq-timeout-ms",
-  "x-envoy-expected-rq-timeout-ms",
-  "x-envoy-max-retries",
+/** Only an internal client may set these: they change how a router works. */
+export const INTERNAL_ONLY = [
+  "x-envoy-retriable-status-codes",
+  "x-envoy-retriable-header-names",
   "x-envoy-retry-on",
-  "x-envoy-internal",
-  "x-envoy-decorator-operation",
+  "x-envoy-retry-grpc-on",
+  "x-envoy-max-retries",
+  "x-envoy-upstream-alt-stat-name",
+  "x-envoy-upstream-rq-timeout-ms",
+  "x-envoy-upstream-rq-per-try-timeout-ms",
+  "x-envoy-upstream-rq-timeout-alt-response",
+  "x-envoy-expected-rq-timeout-ms",
   "x-envoy-force-trace",
+  "x-envoy-ip-tags",
+  "x-envoy-original-url",
+  "x-envoy-hedge-on-per-try-timeout",
 ].map(headerName);
+/** What a client at the edge may not say of itself. */
+export const EDGE_REMOVED = ["x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node"].map(headerName);

@@ -1,7 +1,10 @@
 /** What the proxy itself answers, and how it says why: status and texts as Envoy's, causes with the objects they come from. */
+import { HeaderBlock } from "#wire/http/header-block.ts";
+import { CONTENT_TYPE, LOCATION } from "#wire/http/names.ts";
 import type { ConnectFailure } from "#proxy/upstream/endpoint.ts";
 import type { RouteEntry } from "#decide/route/route-table.ts";
 import { FLAG, resetText } from "./flags.ts";
+import { OVERLOADED, WHY } from "./names.ts";
 
 export interface OwnAnswer {
   readonly status: number;
@@ -26,11 +29,11 @@ interface TriedEndpoint {
   /** Name of its cluster. */
   readonly cluster: string;
   readonly retried: boolean;
-  /** Tried as often as the route allows. */
-  readonly exhausted: boolean;
 }
 
 export const PATH_REFUSED: OwnAnswer = { status: 400, body: "", details: "path_normalization_failed" };
+/** `OPTIONS *`, say: no route can take it. */
+export const PATH_NOT_RELATIVE: OwnAnswer = { status: 404, body: "", details: "absolute_path_rejected" };
 export const UPGRADE_REFUSED: OwnAnswer = { status: 403, body: "", details: "upgrade_failed" };
 
 export function denied(denial: { readonly details: string; readonly why: string | undefined }): OwnAnswer {
@@ -79,8 +82,8 @@ export function notConnected(endpoint: TriedEndpoint, failure: ConnectFailure): 
   return {
     status: 503,
     body: resetText(reason, failure.isTls ? failure.detail : undefined, endpoint.retried),
-    details: `upstream_reset_before_response_started{${reason.replaceAll(" ", "_")}|${failure.detail}}`,
-    flags: withRetryFlag(FLAG.upstreamConnectionFailure, endpoint),
+    details: `upstream_reset_before_response_started{${`${reason}${failure.kind === "timeout" ? "" : `|${failure.detail}`}`.replaceAll(" ", "_")}}`,
+    flags: FLAG.upstreamConnectionFailure,
     why: `no connection to ${endpoint.text} of cluster "${endpoint.cluster}": ${failure.detail}`,
   };
 }
@@ -91,21 +94,33 @@ export function endedBeforeAnswer(endpoint: TriedEndpoint, failure: { readonly i
     status: failure.isProtocol ? 502 : 503,
     body: resetText(reason, undefined, endpoint.retried),
     details: `upstream_reset_before_response_started{${reason.replace(" ", "_")}}`,
-    flags: withRetryFlag(failure.isProtocol ? FLAG.upstreamProtocolError : FLAG.upstreamConnectionTermination, endpoint),
+    flags: failure.isProtocol ? FLAG.upstreamProtocolError : FLAG.upstreamConnectionTermination,
     why: `${endpoint.text} ended the connection before it answered${failure.isProtocol ? `: ${failure.detail}` : ""}`,
   };
 }
 
-export function notAnsweredInTime(who: string, timeoutMs: number): OwnAnswer {
+export function notAnsweredInTime(who: string, timeoutMs: number, ofTry: boolean): OwnAnswer {
   return {
     status: 504,
     body: "upstream request timeout",
-    details: "response_timeout",
+    details: ofTry ? "upstream_per_try_timeout" : "response_timeout",
     flags: FLAG.upstreamTimeout,
     why: `${who} did not answer within ${timeoutMs} ms`,
   };
 }
 
-function withRetryFlag(flag: string, { exhausted }: TriedEndpoint): string {
-  return exhausted ? `${flag},${FLAG.upstreamRetryLimit}` : flag;
+export function headersOf(answer: OwnAnswer, saysWhy: boolean): HeaderBlock {
+  const headers = new HeaderBlock();
+  if (answer.location !== undefined) headers.add(LOCATION, answer.location);
+  if (answer.body !== "") headers.add(CONTENT_TYPE, "text/plain");
+  if (answer.overloaded === true) headers.add(OVERLOADED, "true");
+  // A header value of ours may quote names from the configuration.
+  if (answer.why !== undefined && saysWhy) headers.add(WHY, answer.why.replace(/[^\x20-\x7e]/g, "?"));
+  return headers;
+}
+
+/** What is left of the time of a whole exchange, or the time of one try when that is less; 0: there is no limit. */
+export function timeLeftMs(timeoutMs: number, perTryMs: number, spentMs: number): number {
+  const left = timeoutMs > 0 ? Math.max(1, Math.round(timeoutMs - spentMs)) : 0;
+  return perTryMs > 0 && (left === 0 || perTryMs < left) ? perTryMs : left;
 }

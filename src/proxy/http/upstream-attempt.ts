@@ -14,6 +14,7 @@ export interface AttemptOwner {
   readonly stream: ServerStream;
   attached(attempt: UpstreamAttempt): void;
   noConnection(attempt: UpstreamAttempt, failure: ConnectFailure): void;
+  upstreamInterim(head: ResponseHead): void;
   upstreamHead(attempt: UpstreamAttempt, head: ResponseHead): void;
   upstreamBody(attempt: UpstreamAttempt, bytes: Uint8Array, start: number, end: number): void;
   upstreamEnd(trailers: HeaderBlock | undefined): void;
@@ -58,7 +59,6 @@ export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
     const { stats } = this.cluster;
     this.#connection = connection;
     this.#counted = true;
-    connection.requests++;
     this.endpoint.active++;
     this.endpoint.rqTotal++;
     stats.rqTotal.value++;
@@ -69,7 +69,7 @@ export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
       exchange.machine.wheel.set(this.#timeout, this.#perTryTimeoutMs);
     }
     const { head } = exchange;
-    this.#stream = connection.codec.request(head, !head.hasBody, this);
+    this.#stream = connection.request(head, !head.hasBody, this);
     exchange.attached(this);
   }
 
@@ -96,12 +96,16 @@ export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
   }
 
   onInterim(head: ResponseHead): void {
-    if (!this.#over) this.#exchange.stream.sendInterim(head);
+    if (this.#over) return;
+    this.cluster.stats.response(head.status);
+    this.#exchange.upstreamInterim(head);
   }
 
   onHead(head: ResponseHead): void {
     if (this.#over) return;
-    if (this.#timeout !== undefined) this.#exchange.machine.wheel.cancel(this.#timeout);
+    // A response without a body is whole: whoever ends the exchange now must not take the connection down with it.
+    if (!head.hasBody) this.#whole();
+    else if (this.#timeout !== undefined) this.#exchange.machine.wheel.cancel(this.#timeout);
     this.#exchange.upstreamHead(this, head);
   }
 
@@ -111,8 +115,7 @@ export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
 
   onEnd(trailers: HeaderBlock | undefined): void {
     if (this.#over) return;
-    this.#end();
-    this.cluster.stats.rqTime.record(this.elapsedMs());
+    this.#whole();
     this.#exchange.upstreamEnd(trailers);
   }
 
@@ -123,7 +126,7 @@ export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
   onFailure(failure: StreamFailure, detail: string): void {
     if (this.#over) return;
     this.#end();
-    this.cluster.stats.rqRxReset.value++;
+    if (failure === "protocol-error") this.cluster.stats.cxProtocolError.value++;
     this.#exchange.upstreamFailed(this, failure, detail);
   }
 
@@ -138,6 +141,11 @@ export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
   /** The exchange is over; the response may have come before the request was whole. */
   released(): void {
     this.cancel();
+  }
+
+  #whole(): void {
+    this.#end();
+    this.cluster.stats.answeredAfter(this.elapsedMs());
   }
 
   #end(): void {

@@ -8,7 +8,7 @@ import type { TcpProxy } from "#wire/envoy/gen/envoy/extensions/filters/network/
 import type { DownstreamTlsContext } from "#wire/envoy/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
 import { ConfigProblem, NOT_SUPPORTED } from "#decide/config-problem.ts";
 import { compileFilterChains, type FilterChains } from "#decide/filter-chain/filter-chain.ts";
-import type { StreamAddress } from "#host/net.ts";
+import type { SocketAddress, StreamAddress } from "#host/net.ts";
 import { type AccessLogs, compileAccessLogs } from "#proxy/access-logs.ts";
 import { durationMs } from "#proxy/config/durations.ts";
 import { unpack } from "#proxy/config/unpack.ts";
@@ -42,6 +42,8 @@ export interface ChainRuntime {
 
 export interface ListenerConfig {
   readonly message: Listener;
+  /** The listener as its stats name it: `stat_prefix`, or its address as Envoy writes it there. */
+  readonly statName: string;
   readonly address: StreamAddress;
   readonly binds: boolean;
   readonly useOriginalDestination: boolean;
@@ -56,7 +58,7 @@ export interface ListenerConfig {
   readonly accessLogs: AccessLogs;
 }
 
-export type ListenContext = Omit<ManagerContext, "direction" | "tellsWhy"> & {
+export type ListenContext = Omit<ManagerContext, "direction" | "tellsWhy" | "listenerName"> & {
   /** The node is a sidecar: what its outbound listeners accept is its own application. */
   readonly isSidecar: boolean;
 };
@@ -74,7 +76,9 @@ export async function compileListener(message: Listener, context: ListenContext)
   const direction =
     message.trafficDirection === TrafficDirection.INBOUND ? "inbound" : message.trafficDirection === TrafficDirection.OUTBOUND ? "outbound" : "unspecified";
   const tellsWhy = direction === "outbound" && context.isSidecar ? "always" : direction === "inbound" ? "identified" : "never";
-  const manager: ManagerContext = { ...context, direction, tellsWhy };
+  const address = addressOf(message);
+  const statName = message.statPrefix === "" ? ("path" in address ? address.path : addressText(address)).replaceAll(":", "_") : message.statPrefix;
+  const manager: ManagerContext = { ...context, direction, tellsWhy, listenerName: statName };
   const chains: ChainRuntime[] = [];
   for (const [i, chain] of all.entries()) {
     const path = i < message.filterChains.length ? `filter_chains[${i}]` : "default_filter_chain";
@@ -83,7 +87,8 @@ export async function compileListener(message: Listener, context: ListenContext)
   if (chains.length === 0) throw new ConfigProblem("filter_chains", "is empty; a listener needs at least one chain");
   return {
     message,
-    address: addressOf(message),
+    statName,
+    address,
     binds: (message.bindToPort ?? message.deprecatedV1?.bindToPort) !== false,
     useOriginalDestination: message.useOriginalDst ?? false,
     restoresDestination: message.useOriginalDst === true || kinds.includes("envoy.extensions.filters.listener.original_dst.v3.OriginalDst"),
@@ -97,6 +102,8 @@ export async function compileListener(message: Listener, context: ListenContext)
     accessLogs: compileAccessLogs(message.accessLog, context.machine.accessLogs, "access_log"),
   };
 }
+
+const addressText = ({ ip, port }: SocketAddress): string => (ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`);
 
 function addressOf(message: Listener): StreamAddress {
   const address = message.address?.address;

@@ -19,10 +19,20 @@ export class Downstream implements ConnectionView {
   peer: PeerIdentity | undefined = undefined;
   tls: TlsFacts | undefined = undefined;
   readonly localUri: string | undefined = undefined;
+  /** For the connection's own log line. */
+  readonly startedAtMs: number;
+  bytesReceived = 0;
+  flags = "";
+  terminationDetails: string | undefined = undefined;
+  transportFailure: string | undefined = undefined;
+  /** The listener's: called once, when the connection is over. */
+  ended: (() => void) | undefined = undefined;
+  #countedBytes = 0;
   /** x-forwarded-client-cert element, made when first needed. */
   element?: string;
 
-  constructor(connection: Connection, target: SocketAddress | undefined) {
+  constructor(connection: Connection, target: SocketAddress | undefined, startedAtMs: number) {
+    this.startedAtMs = startedAtMs;
     this.connection = connection;
     this.target = target ?? connection.facts.local;
     this.destination = peerView(this.target);
@@ -36,6 +46,19 @@ export class Downstream implements ConnectionView {
 
   get certificate(): Uint8Array | undefined {
     return this.tls?.peerCertificate;
+  }
+
+  /** Bytes handed over to the client since this was last asked. */
+  takeSentBytes(): number {
+    const sent = this.connection.sentBytes - this.#countedBytes;
+    this.#countedBytes = this.connection.sentBytes;
+    return sent;
+  }
+
+  end(): void {
+    const { ended } = this;
+    this.ended = undefined;
+    ended?.();
   }
 
   /** After the TLS handshake. */

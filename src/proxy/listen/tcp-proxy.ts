@@ -55,6 +55,8 @@ export class TcpSession implements ConnectionHandler, AccessRecord, Measured {
   endpoint: Endpoint | undefined = undefined;
   #upstream: Connection | undefined = undefined;
   #connected = false;
+  #connectedAt = 0;
+  #closedUpstream = false;
   #downstreamEnded = false;
   #upstreamEnded = false;
   #over = false;
@@ -73,6 +75,7 @@ export class TcpSession implements ConnectionHandler, AccessRecord, Measured {
   durationMs = 0;
   attempts = 0;
   upstreamFailure: string | undefined = undefined;
+  readonly downstreamFailure = undefined;
   upstreamLocal: string | undefined = undefined;
 
   constructor(machine: ProxyMachine, settings: TcpProxySettings, downstream: Downstream, open: OpenConnections) {
@@ -158,6 +161,8 @@ export class TcpSession implements ConnectionHandler, AccessRecord, Measured {
       return this.#end(FLAG.upstreamOverflow);
     }
     this.endpoint = endpoint;
+    this.#connectedAt = this.machine.clock.monotonic();
+    this.#closedUpstream = false;
     endpoint.active++;
     endpoint.cxTotal++;
     cluster.stats.cxTotal.value++;
@@ -192,7 +197,8 @@ export class TcpSession implements ConnectionHandler, AccessRecord, Measured {
   #upstreamClosed(cluster: ClusterRuntime, endpoint: Endpoint, error: NetError | undefined): void {
     endpoint.active--;
     cluster.stats.cxActive.value--;
-    cluster.stats.cxDestroy.value++;
+    const durationMs = this.machine.clock.monotonic() - this.#connectedAt;
+    cluster.stats.closed({ byPeer: !this.#closedUpstream, active: false, durationMs, requests: undefined });
     if (this.#connected) {
       if (error !== undefined) this.downstream.connection.destroy(true);
       else if (!this.#upstreamEnded) this.downstream.connection.end();
@@ -228,7 +234,7 @@ export class TcpSession implements ConnectionHandler, AccessRecord, Measured {
   }
 
   onClose(error?: NetError): void {
-    if (error !== undefined || !this.#downstreamEnded) this.#upstream?.destroy();
+    if (error !== undefined || !this.#downstreamEnded) this.#closeUpstream();
     this.#end(this.#connected ? "" : FLAG.downstreamTermination);
   }
 
@@ -249,6 +255,11 @@ export class TcpSession implements ConnectionHandler, AccessRecord, Measured {
 
   close(): void {
     this.downstream.connection.destroy();
+    this.#closeUpstream();
+  }
+
+  #closeUpstream(): void {
+    this.#closedUpstream = true;
     this.#upstream?.destroy();
   }
 
@@ -262,6 +273,8 @@ export class TcpSession implements ConnectionHandler, AccessRecord, Measured {
     this.machine.traffic?.opened(this);
     this.machine.traffic?.closed(this);
     if (this.settings.accessLogs.any) this.settings.accessLogs.write(this);
+    Object.assign(this.downstream, { flags: this.flags, terminationDetails: this.terminationDetails, bytesReceived: this.bytesReceived });
+    this.downstream.end();
     if (flag !== "") this.downstream.connection.destroy();
   }
 }

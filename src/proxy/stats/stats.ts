@@ -74,12 +74,18 @@ export class Scope {
   codeClass(prefix: string, codeClass: number): Counter {
     const flat = `${this.#flat}${prefix}_${codeClass}xx`;
     const labels = { envoy_response_code_class: String(codeClass), ...this.#labels };
-    return this.#stats.counter(flat, () => new Counter(flat, `${this.#family}${prefix}_xx`, labels, "counter"));
+    return this.#stats.counter(flat, () => new Counter(flat, `${this.#family}${clean(prefix)}_xx`, labels, "counter"));
   }
   code(prefix: string, code: number): Counter {
     const flat = `${this.#flat}${prefix}_${code}`;
     const labels = { envoy_response_code: String(code), ...this.#labels };
-    return this.#stats.counter(flat, () => new Counter(flat, `${this.#family}${prefix}`, labels, "counter"));
+    return this.#stats.counter(flat, () => new Counter(flat, `${this.#family}${clean(prefix)}`, labels, "counter"));
+  }
+  /** `ssl.versions.TLSv1.3` has the version as a label in Prometheus. */
+  tlsVersion(version: string): Counter {
+    const flat = `${this.#flat}ssl.versions.${version}`;
+    const labels = { envoy_ssl_version: version, ...this.#labels };
+    return this.#stats.counter(flat, () => new Counter(flat, `${this.#family}ssl_versions`, labels, "counter"));
   }
   #make(name: string, kind: "counter" | "gauge"): Counter {
     const flat = `${this.#flat}${name}`;
@@ -128,6 +134,11 @@ export class Stats {
   }
   listener(address: string): Scope {
     return new Scope(this, `listener.${address}.`, "envoy_listener_", { envoy_listener_address: address });
+  }
+  /** What a listener keeps of each of its connection managers. */
+  listenerHttp(address: string, prefix: string): Scope {
+    const labels = { envoy_http_conn_manager_prefix: prefix, envoy_listener_address: address };
+    return new Scope(this, `listener.${address}.http.${prefix}.`, "envoy_listener_http_", labels);
   }
   /** `server.`, `listener_manager.`, `cluster_manager.` and the like. */
   plain(prefix: string): Scope {

@@ -58,6 +58,8 @@ export class ClusterRuntime {
   readonly #random: () => number;
   #endpoints = new Map<string, Endpoint>();
   #balancer: Balancer<Endpoint>;
+  /** Too few are healthy, so all are used. */
+  #panicking = false;
   removed = false;
   /** Endpoints have been told (EDS answered, names resolved). */
   warmed = false;
@@ -97,11 +99,13 @@ export class ClusterRuntime {
       while (priorities.length <= one.priority) priorities.push([]);
       priorities[one.priority]?.push(endpoint);
     }
+    const isSame = next.size === this.#endpoints.size && [...next].every(([key, endpoint]) => this.#endpoints.get(key) === endpoint);
     for (const [key, endpoint] of this.#endpoints) if (next.get(key) !== endpoint) endpoint.remove();
     this.#endpoints = next;
     this.#balancer = makeBalancer(this.settings.policy, priorities, this.settings.panicThreshold);
     this.warmed = true;
-    this.stats.membershipChange.value++;
+    this.#panicking = this.#balancer.panic.includes(true) || (next.size === 0 && this.settings.panicThreshold > 0);
+    if (!isSame) this.stats.membershipChange.value++;
     this.stats.membershipTotal.value = next.size;
     this.stats.membershipHealthy.value = [...next.values()].filter((endpoint) => endpoint.healthy).length;
   }
@@ -109,6 +113,7 @@ export class ClusterRuntime {
   /** undefined: no healthy endpoint. `destination` is for clusters that send where the client meant to go. */
   choose(destination: { readonly ip: string; readonly port: number } | undefined): Endpoint | undefined {
     if (this.settings.originalDestination) return destination === undefined ? undefined : this.#originalDestination(destination);
+    if (this.#panicking) this.stats.lbPanic.value++;
     return chooseEndpoint(this.#balancer, this.#random);
   }
 
@@ -173,6 +178,7 @@ function refusedConnection(clock: Clock, handler: ConnectionHandler): Connection
     writeBorrowed: nothing,
     flush: nothing,
     bufferedBytes: 0,
+    sentBytes: 0,
     pause: nothing,
     resume: nothing,
     end: nothing,

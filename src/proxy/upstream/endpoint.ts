@@ -6,7 +6,7 @@ import type { EndpointState } from "#decide/endpoint/endpoint.ts";
 import type { Connection, ConnectionHandler, NetError, StreamAddress } from "#host/net.ts";
 import type { ClientTls } from "#proxy/tls/tls-config.ts";
 import type { ClusterStats } from "./cluster-stats.ts";
-import { type ConnectionOwner, UpstreamConnection } from "./upstream-connection.ts";
+import { type ConnectionEnd, type ConnectionOwner, UpstreamConnection } from "./upstream-connection.ts";
 
 /** Who waits for a connection. */
 export interface PoolWaiter {
@@ -44,6 +44,14 @@ export interface EndpointCluster {
   nowMs(): number;
   connect(endpoint: EndpointSettings, handler: ConnectionHandler): Connection;
 }
+
+/** As Envoy tells what the system said: people look for these texts. */
+const SYSTEM_WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "delayed connect error: Connection refused",
+  ECONNRESET: "delayed connect error: Connection reset by peer",
+  EHOSTUNREACH: "delayed connect error: No route to host",
+  ENETUNREACH: "immediate connect error: Network is unreachable",
+};
 
 export class Endpoint implements EndpointState, ConnectionOwner {
   readonly cluster: EndpointCluster;
@@ -129,8 +137,21 @@ export class Endpoint implements EndpointState, ConnectionOwner {
     this.cluster.stats.rxBytes.value += bytes;
   }
 
+  sent(bytes: number): void {
+    this.cluster.stats.txBytes.value += bytes;
+  }
+
+  closing(): void {
+    this.cluster.stats.cxCloseNotify.value++;
+  }
+
+  nowMs(): number {
+    return this.cluster.nowMs();
+  }
+
   connected(connection: UpstreamConnection): void {
     this.#connecting--;
+    this.cluster.stats.cxConnectTime.record(this.cluster.nowMs() - connection.startedAtMs);
     this.released(connection);
   }
 
@@ -138,46 +159,49 @@ export class Endpoint implements EndpointState, ConnectionOwner {
   released(connection: UpstreamConnection): void {
     const limit = this.cluster.maxRequestsPerConnection;
     if (limit > 0 && connection.requests >= limit) {
-      connection.connection.destroy();
+      this.cluster.stats.cxMaxRequests.value++;
+      connection.retire();
       return;
     }
     const waiter = this.#pending.shift();
     if (waiter !== undefined) {
       this.cluster.stats.rqPendingActive.value--;
       waiter.onConnection(connection);
-    } else if (this.removed || this.cluster.removed) connection.connection.destroy();
+    } else if (this.removed || this.cluster.removed) connection.retire();
     else {
       connection.idleSinceMs = this.cluster.nowMs();
       this.#idle.push(connection);
     }
   }
 
-  connectFailed(_connection: UpstreamConnection, error: NetError | undefined): void {
+  connectFailed(connection: UpstreamConnection, error: NetError | undefined): void {
     const { stats } = this.cluster;
     this.#connecting--;
     this.#connections--;
     this.cxConnectFail++;
     stats.cxActive.value--;
-    stats.cxDestroy.value++;
-    stats.cxConnectFail.value++;
     const isTimeout = error?.code === "ETIMEDOUT";
+    stats.closed({ byPeer: !isTimeout, active: false, durationMs: this.cluster.nowMs() - connection.startedAtMs, requests: undefined });
+    stats.cxConnectFail.value++;
     if (isTimeout) stats.cxConnectTimeout.value++;
     // As Envoy does: whoever waits for this endpoint hears of it now, rather than one after the other.
     const failed = this.#pending.splice(this.#connecting, Infinity);
     stats.rqPendingActive.value -= failed.length;
+    stats.rqPendingFailed.value += failed.length;
     const failure: ConnectFailure = {
       kind: isTimeout ? "timeout" : "connect",
-      detail: error === undefined ? "closed" : error.message,
-      isTls: error?.code.startsWith("ERR_") ?? false,
+      detail: error === undefined ? "closed" : (SYSTEM_WORDS[error.code] ?? error.message),
+      // The system's own codes are of the connection; all others come from TLS (ERR_SSL_..., CERT_HAS_EXPIRED).
+      isTls: error !== undefined && !/^E[A-Z0-9]+$/.test(error.code),
     };
     for (const waiter of failed) waiter.onNoConnection(failure);
   }
 
-  closed(connection: UpstreamConnection): void {
+  closed(connection: UpstreamConnection, end: ConnectionEnd): void {
     const { stats } = this.cluster;
     this.#connections--;
     stats.cxActive.value--;
-    stats.cxDestroy.value++;
+    stats.closed(end);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
     // Whoever waited for a free connection, because no more were allowed, needs a new one.
@@ -190,7 +214,8 @@ export class Endpoint implements EndpointState, ConnectionOwner {
     const expired = this.#idle.filter((connection) => connection.idleSinceMs <= oldest);
     if (expired.length === 0) return;
     this.#idle = this.#idle.filter((connection) => connection.idleSinceMs > oldest);
-    for (const connection of expired) connection.connection.destroy();
+    this.cluster.stats.cxIdleTimeout.value += expired.length;
+    for (const connection of expired) connection.retire();
   }
 
   /** No new requests; what is under way goes on. */
@@ -198,6 +223,6 @@ export class Endpoint implements EndpointState, ConnectionOwner {
     this.removed = true;
     const idle = this.#idle;
     this.#idle = [];
-    for (const connection of idle) connection.connection.destroy();
+    for (const connection of idle) connection.retire();
   }
 }

@@ -1,5 +1,6 @@
 /** One HTTP/1.1 connection to an endpoint: the host's connection below, the codec above, the pool beside. */
 import type { Connection, ConnectionHandler, NetError } from "#host/net.ts";
+import type { ClientStream, RequestHead, ResponseHandler } from "#wire/http/stream.ts";
 import { Http1ClientConnection } from "#wire/http1/client-connection.ts";
 
 const LIMITS = { maxBytes: 60 * 1024, maxHeaders: 100 };
@@ -11,8 +12,20 @@ export interface ConnectionOwner {
   connectFailed(connection: UpstreamConnection, error: NetError | undefined): void;
   /** It can take a request. */
   released(connection: UpstreamConnection): void;
-  closed(connection: UpstreamConnection): void;
+  closed(connection: UpstreamConnection, end: ConnectionEnd): void;
   received(bytes: number): void;
+  sent(bytes: number): void;
+  /** The answer was the connection's last. */
+  closing(): void;
+  nowMs(): number;
+}
+
+export interface ConnectionEnd {
+  readonly byPeer: boolean;
+  /** A request was under way. */
+  readonly active: boolean;
+  readonly durationMs: number;
+  readonly requests: number | undefined;
 }
 
 export class UpstreamConnection implements ConnectionHandler {
@@ -22,9 +35,15 @@ export class UpstreamConnection implements ConnectionHandler {
   connected = false;
   requests = 0;
   idleSinceMs = 0;
+  readonly startedAtMs: number;
+  #endedByPeer = false;
+  #retired = false;
+  #busy = false;
+  #countedBytes = 0;
 
   constructor(owner: ConnectionOwner) {
     this.#owner = owner;
+    this.startedAtMs = owner.nowMs();
     this.connection = owner.open(this);
     this.codec = new Http1ClientConnection(this.connection, { limits: LIMITS, forwardTrailers: true }, this);
   }
@@ -40,6 +59,7 @@ export class UpstreamConnection implements ConnectionHandler {
   }
 
   onEnd(): void {
+    if (!this.codec.closed) this.#endedByPeer = true;
     this.codec.onEnd();
   }
 
@@ -48,16 +68,39 @@ export class UpstreamConnection implements ConnectionHandler {
   }
 
   onClose(error?: NetError): void {
+    this.#countSent();
     if (!this.connected) {
       this.#owner.connectFailed(this, error);
       return;
     }
+    if (!this.codec.closed && !this.#retired) this.#endedByPeer = true;
     this.codec.onClose();
-    this.#owner.closed(this);
+    const durationMs = this.#owner.nowMs() - this.startedAtMs;
+    this.#owner.closed(this, { byPeer: this.#endedByPeer, active: this.#busy, durationMs, requests: this.requests });
+  }
+
+  request(head: RequestHead, endStream: boolean, handler: ResponseHandler): ClientStream {
+    this.requests++;
+    this.#busy = true;
+    return this.codec.request(head, endStream, handler);
   }
 
   /** From the codec: the exchange is over. */
-  onIdle(reusable: boolean): void {
+  onIdle(reusable: boolean, whole = false): void {
+    this.#countSent();
+    if (whole) this.#busy = false;
     if (reusable) this.#owner.released(this);
+    else if (whole) this.#owner.closing();
+  }
+
+  /** It was idle for too long, or has no place any more. */
+  retire(): void {
+    this.#retired = true;
+    this.connection.destroy();
+  }
+
+  #countSent(): void {
+    this.#owner.sent(this.connection.sentBytes - this.#countedBytes);
+    this.#countedBytes = this.connection.sentBytes;
   }
 }

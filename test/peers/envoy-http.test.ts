@@ -1,0 +1,127 @@
+/**
+ * HTTP through Weft's proxy and through Envoy, from one bootstrap: the same requests, byte for byte. Answers, what the
+ * backend was told, access log lines and the counters that both keep must be equal.
+ */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { startBackends, type Backends } from "./backends.ts";
+import { type Difference, prometheusOf, settledComparison, statsOf } from "./counters.ts";
+import { httpBootstrap } from "./http-bootstrap.ts";
+import { BODIES, broken, CHANGING, DENIED, EDGE, FAILURES, ROUTING } from "./http-requests.ts";
+import { type HttpAnswer, rawExchange, readAnswer } from "./raw-exchange.ts";
+import { bothLogs, type Sides, skipWithoutEnvoy, startSides } from "./sides.ts";
+
+let sides: Sides;
+let backends: Backends;
+
+/** What differs by nature: times, ids, and the system's own words for a refused connection. */
+const UNCOMPARED = new Set(["date", "x-envoy-upstream-service-time"]);
+
+function comparable(listener: string, text: string): HttpAnswer {
+  const { status, headers, body } = readAnswer(text);
+  const kept = Object.entries(headers).filter(
+    ([name]) => !UNCOMPARED.has(name) && !(name === "content-length" && listener === "edge" && body.includes("x-forwarded-for")),
+  );
+  return {
+    status,
+    headers: Object.fromEntries(kept.sort(([a], [b]) => (a < b ? -1 : 1))),
+    body: body
+      // What is left of the time for another try.
+      .replace(/"x-envoy-expected-rq-timeout-ms":"14\d\d\d"/, '"x-envoy-expected-rq-timeout-ms":"14xxx"')
+      // Envoy writes a loopback client into x-forwarded-for as the machine's own address; Weft as what it is.
+      .replace(/("x-forwarded-for":"(?:[^"]*,)?)(?!127\.0\.0\.1)[\d.]+"/, listener === "edge" ? '$1127.0.0.1"' : "$&"),
+  };
+}
+
+async function both(listener: string, send: string): Promise<readonly [HttpAnswer, HttpAnswer]> {
+  const [weft, envoy] = await Promise.all([sides.weft, sides.envoy].map((side) => rawExchange({ port: side.port(listener), send })));
+  return [comparable(listener, weft?.text ?? ""), comparable(listener, envoy?.text ?? "")];
+}
+
+/** Answers that are knowingly not the same: Weft's first, Envoy's second. */
+const DIFFERENT: readonly { readonly send: string; readonly statuses: readonly [number, number]; readonly why: string }[] = [
+  {
+    send: broken("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"),
+    statuses: [502, 101],
+    why: "nobody asked to switch: what follows the 101 would be read as one protocol by the client and as another by the server",
+  },
+];
+
+const KNOWN: readonly Difference[] = [
+  { stat: /[._]total_match_count/, why: "how many endpoints took a transport socket is not counted" },
+  { stat: /connections_accepted_per_socket_event/, why: "Node accepts one connection at a time" },
+  { stat: /worker_/, why: "a proxy of Weft's has one worker, so nothing is kept per worker" },
+  { stat: /_rx_bytes_buffered/, why: "nothing is buffered between two turns of the event loop" },
+  { stat: /downstream_cx_tx_bytes_total/, why: "x-envoy-upstream-service-time has as many digits as it took milliseconds" },
+  { stat: /upstream_cx_tx_bytes_total/, why: "a chunked request body is cut into chunks anew" },
+  { stat: /downstream_cx_delayed_close_timeout/, why: "a race: Weft half-closes, so that the client mostly closes before the deadline" },
+];
+
+const FAMILY = /^(http\.(ingress|edge)|cluster\.(?!apart)\w+|listener\.(ingress|edge))\./;
+
+const PROMETHEUS_FAMILY = /^envoy_(?!.*(_bucket|_sum)\{)(?!.*"(apart|admin)").*(cluster_name|manager_prefix|listener_address)=/;
+
+describe("Weft's proxy and Envoy, from one bootstrap", { skip: skipWithoutEnvoy }, () => {
+  before(async () => {
+    backends = await startBackends();
+    sides = await startSides((place) => httpBootstrap(place, backends));
+  });
+  after(() => {
+    sides?.stop();
+    backends?.stop();
+  });
+
+  for (const [group, requests, listener] of [
+    ["routing", ROUTING, "ingress"],
+    ["rewrites, redirects and header changes", CHANGING, "ingress"],
+    ["bodies", BODIES, "ingress"],
+    ["denials", DENIED, "ingress"],
+    ["failures", FAILURES, "ingress"],
+    ["a listener at the edge", EDGE, "edge"],
+  ] as const)
+    describe(group, () => {
+      for (const text of requests)
+        it(title(text), async () => {
+          const [weft, envoy] = await both(listener, text);
+          assert.deepEqual(weft, envoy);
+        });
+    });
+
+  for (const { send, statuses, why } of DIFFERENT)
+    it(`answer knowingly otherwise: ${title(send)}: ${why}`, async () => {
+      const [weft, envoy] = await both("apart", send);
+      assert.deepEqual([weft.status, envoy.status], statuses);
+    });
+
+  it("have the same counters after this traffic", async () => {
+    const { common, ...differences } = await settledComparison(sides, { of: statsOf, family: FAMILY, known: KNOWN });
+    assert.deepEqual(differences, { unequal: [], onlyWeft: [], onlyEnvoy: [] });
+    assert.ok(common > 150, `only ${common} counters in common`);
+  });
+
+  it("have the same names and labels for Prometheus", async () => {
+    const { common, ...differences } = await settledComparison(sides, { of: prometheusOf, family: PROMETHEUS_FAMILY, known: KNOWN });
+    assert.deepEqual(differences, { unequal: [], onlyWeft: [], onlyEnvoy: [] });
+    assert.ok(common > 150, `only ${common} samples in common`);
+  });
+
+  it("write the same lines into the access log", async () => {
+    for (const log of ["access.log", "edge.log"]) {
+      const [weft, envoy] = await bothLogs(sides, log);
+      assert.deepEqual(weft, envoy);
+    }
+    const [weft, envoy] = await bothLogs(sides, "access.json");
+    assert.deepEqual(weft.map(parsed), envoy.map(parsed));
+  });
+});
+
+const parsed = (line: string): unknown => JSON.parse(line);
+
+/** The request line, and the headers that make it what it is. */
+function title(text: string): string {
+  const [line = "", ...headers] = text.split("\r\n");
+  const told = headers.filter((header) => header !== "" && !/^(connection: close|host: any.test)$/.test(header));
+  return [line.replace(/\/broken\/(\S+)/, (_, told: string) => JSON.stringify(Buffer.from(told, "base64url").toString("latin1"))), ...told]
+    .join(" ")
+    .slice(0, 160);
+}
