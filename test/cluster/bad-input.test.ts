@@ -96,7 +96,11 @@ describe("bad input", { timeout: 400_000 }, () => {
   for (const { what, yaml, says } of refused) {
     test(`${what} is refused, naming the field`, async () => {
       const file = fileOf(yaml);
-      await assert.rejects(cluster.apply(file), says).finally(() => cluster.remove(file).catch(() => undefined));
+      try {
+        await assert.rejects(cluster.apply(file), says);
+      } finally {
+        await cluster.remove(file);
+      }
     });
   }
 

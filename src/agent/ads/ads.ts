@@ -164,7 +164,9 @@ class PodPlans {
 
   refresh(upstream: UpstreamPlan, identity: Identity): void {
     const resources = new Map(upstream.types);
-    if (identity.secrets !== undefined) resources.set(XDS_TYPES.secret, identity.secrets);
+    // The pod's identity is ours to say, whatever control sends under its name; until it is there, who asks waits.
+    if (identity.secrets === undefined) resources.delete(XDS_TYPES.secret);
+    else resources.set(XDS_TYPES.secret, new Map([...(upstream.types.get(XDS_TYPES.secret) ?? []), ...identity.secrets]));
     this.#plan = { resources };
     for (const listener of this.#listeners) listener();
   }

@@ -17,7 +17,8 @@ import type { Log } from "#run/log.ts";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "#wire/envoy/gen/envoy/service/discovery/v3/discovery_pb.ts";
 
 const DELTA_ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
-const TYPES: readonly string[] = [XDS_TYPES.cluster, XDS_TYPES.endpoints, XDS_TYPES.listener, XDS_TYPES.routes];
+/** Secrets too: those of gateways' listeners. Identities are this node's own (identity.ts). */
+const TYPES: readonly string[] = [XDS_TYPES.secret, XDS_TYPES.cluster, XDS_TYPES.endpoints, XDS_TYPES.listener, XDS_TYPES.routes];
 
 /** The first retry comes at once for a person, the last seldom enough for a control plane that starts. */
 const FIRST_RETRY_MS = 100;

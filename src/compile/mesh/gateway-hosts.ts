@@ -7,7 +7,7 @@ import { attaches, hostnamesOn, type GatewayServer } from "./gateway.ts";
 import { bySpecificity, intersectHosts } from "./hosts.ts";
 import { routesOfHttpRoutes } from "./http-route.ts";
 import { inPrecedence } from "./precedence.ts";
-import type { MeshRoute } from "./route.ts";
+import { everyRequest, type MeshRoute } from "./route.ts";
 import { gatewaysOf, hostsOf, routesOf, type RouteContext } from "./virtual-service.ts";
 
 export interface GatewayHost {
@@ -19,7 +19,7 @@ export interface GatewayHost {
 type Ports = RouteContext["onlyPortOf"];
 
 /**
- * All servers of one listening port. Routes of several VirtualServices for one host follow each other, oldest first; those of
+ * Servers that share a route configuration. Routes of several VirtualServices for one host follow each other, oldest first; those of
  * HTTPRoutes come before them, in their own order.
  */
 export function gatewayHosts(servers: readonly GatewayServer[], world: WorldReader, onlyPortOf: Ports): readonly GatewayHost[] {
@@ -30,7 +30,10 @@ export function gatewayHosts(servers: readonly GatewayServer[], world: WorldRead
     return found;
   };
   for (const server of servers) {
-    if (server.kind === "Gateway") {
+    const { redirectsToHttps } = server;
+    if (redirectsToHttps !== undefined) {
+      for (const { host } of server.hosts) at(host, server.by).routes.push(toHttps(redirectsToHttps));
+    } else if (server.kind === "Gateway") {
       for (const { host, route } of httpRoutesOn(server, world)) at(host, server.by).httpRoutes.add(route);
     } else {
       for (const { host, virtualService } of virtualServicesOn(server, world)) {
@@ -44,6 +47,10 @@ export function gatewayHosts(servers: readonly GatewayServer[], world: WorldRead
     .sort((a, b) => bySpecificity(a.host, b.host) || (a.host < b.host ? -1 : 1));
 }
 
+function toHttps(by: Provenance): MeshRoute {
+  return { name: "https-redirect", match: everyRequest, action: { kind: "redirect", redirect: { scheme: "https", status: 301 } }, by };
+}
+
 function virtualServicesOn(server: GatewayServer, world: WorldReader): readonly { readonly host: string; readonly virtualService: VirtualService }[] {
   const attached = world.all("VirtualService").filter((virtualService) => gatewaysOf(virtualService).includes(server.gateway));
   return inPrecedence(attached).flatMap((virtualService) => {
@@ -55,7 +62,7 @@ function virtualServicesOn(server: GatewayServer, world: WorldReader): readonly 
 
 function httpRoutesOn(server: GatewayServer, world: WorldReader): readonly { readonly host: string; readonly route: HTTPRoute }[] {
   const gateway = world.get("Gateway", server.gateway);
-  const listener = gateway?.spec.listeners.find(({ name }) => name === server.listener);
+  const listener = gateway?.spec.listeners.find(({ name }) => name === server.section);
   if (gateway === undefined || listener === undefined) return [];
   return world.all("HTTPRoute").flatMap((route) => {
     if (!(route.spec.parentRefs ?? []).some((parent) => attaches(route, parent, gateway, listener, world))) return [];

@@ -1,6 +1,6 @@
 /**
- * What a gateway pod serves: HTTP servers of Istio's Gateways that select it, and listeners of Gateway API Gateways of our
- * classes, all of which the ingress gateway's pods serve.
+ * What a gateway pod serves: HTTP and HTTPS servers of Istio's Gateways that select it, and listeners of Gateway API Gateways
+ * of our classes, all of which the ingress gateway's pods serve. TLS ends at the gateway.
  */
 import type { Service } from "#model/core.ts";
 import type { Gateway, GatewayListener, HTTPRoute, ParentReference } from "#model/gateway-api.ts";
@@ -9,10 +9,12 @@ import { matchesLabels, matchesLabelSelector } from "#model/selectors.ts";
 import { objectKey } from "#model/object.ts";
 import type { Provenance } from "#model/provenance.ts";
 import type { WorldReader } from "#model/world.ts";
+import { listenerCertificate } from "./gateway-certificate.ts";
 import { intersectHosts, resolveHost } from "./hosts.ts";
 import { isGatewayParent, parentNamespace } from "./http-route.ts";
+import { inPrecedence } from "./precedence.ts";
 import { gatewayClasses, ingressGateway } from "./settings.ts";
-import { provenanceOf } from "./source.ts";
+import { fieldOf, provenanceOf } from "./source.ts";
 import { inboundPorts, type Workload } from "./workload.ts";
 
 /** One server of one Gateway. */
@@ -25,8 +27,12 @@ export interface GatewayServer {
   /** Where the pod listens. */
   readonly listenPort: number;
   readonly hosts: readonly ServerHost[];
-  /** Gateway API: the listener's name. */
-  readonly listener?: string;
+  /** The listener's name, or that of the server's port. */
+  readonly section: string;
+  /** "namespace/name" of the Secret with the certificate; absent: plain HTTP. */
+  readonly secret?: string;
+  /** Clients are told to come again by HTTPS. */
+  readonly redirectsToHttps?: Provenance;
   readonly by: Provenance;
 }
 
@@ -47,26 +53,43 @@ export function isIngressGateway(gateway: Workload): boolean {
 }
 
 export function istioServers(gateways: readonly IstioGateway[], pod: Workload, services: readonly Service[]): readonly GatewayServer[] {
-  return gateways.flatMap((gateway) => {
+  return inPrecedence(gateways).flatMap((gateway) => {
     if (!matchesLabels(gateway.spec.selector, pod.labels)) return [];
     return (gateway.spec.servers ?? []).flatMap((server, i): GatewayServer[] => {
-      if (!isHttp(server.port.protocol) || server.tls !== undefined) return [];
+      const secret = isHttps(server.port.protocol) ? istioSecret(server, pod.namespace) : undefined;
+      if (!isHttp(server.port.protocol) && secret === undefined) return [];
+      const by = provenanceOf(gateway, `spec.servers[${i}]`);
       return [
         {
           kind: "IstioGateway",
           gateway: objectKey(gateway),
+          section: server.port.name,
           port: server.port.number,
           listenPort: listenPort(pod, services, server.port.number),
           hosts: server.hosts.map((host) => serverHost(host, gateway.metadata.namespace ?? "")),
-          by: provenanceOf(gateway, `spec.servers[${i}]`),
+          ...(secret === undefined ? {} : { secret }),
+          ...(secret === undefined && server.tls?.httpsRedirect === true ? { redirectsToHttps: fieldOf(by, "tls.httpsRedirect") } : {}),
+          by,
         },
       ];
     });
   });
 }
 
+type IstioServer = NonNullable<IstioGateway["spec"]["servers"]>[number];
+
+/** The Secret of a server that ends TLS without asking its clients for certificates; it is beside the gateway's pods. */
+export function istioSecret({ tls }: IstioServer, podNamespace: string): string | undefined {
+  const name = tls?.credentialName ?? "";
+  return tls?.mode === "SIMPLE" && name !== "" ? `${podNamespace}/${name}` : undefined;
+}
+
 export function isHttp(protocol: string): boolean {
   return protocol.toUpperCase() === "HTTP";
+}
+
+export function isHttps(protocol: string): boolean {
+  return protocol.toUpperCase() === "HTTPS";
 }
 
 /** "namespace/host", "./host", "*\/host" or "host". */
@@ -81,24 +104,32 @@ export function isOurs(gateway: Gateway): boolean {
   return gatewayClasses.has(gateway.spec.gatewayClassName);
 }
 
-export function gatewayApiServers(gateways: readonly Gateway[], pod: Workload, services: readonly Service[]): readonly GatewayServer[] {
+export function gatewayApiServers(pod: Workload, services: readonly Service[], world: WorldReader): readonly GatewayServer[] {
   if (!isIngressGateway(pod)) return [];
-  return gateways.filter(isOurs).flatMap((gateway) =>
+  return inPrecedence(world.all("Gateway").filter(isOurs)).flatMap((gateway) =>
     gateway.spec.listeners.flatMap((listener, i): GatewayServer[] => {
-      if (listener.protocol !== "HTTP") return [];
+      if (!isServed(listener)) return [];
+      const certificate = listener.protocol === "HTTPS" ? listenerCertificate(gateway, listener, world) : undefined;
+      if (certificate !== undefined && "problem" in certificate) return [];
       return [
         {
           kind: "Gateway",
           gateway: objectKey(gateway),
-          listener: listener.name,
+          section: listener.name,
           port: listener.port,
           listenPort: listenPort(pod, services, listener.port),
           hosts: [{ host: listener.hostname ?? "*" }],
+          ...(certificate === undefined ? {} : { secret: certificate.secret }),
           by: provenanceOf(gateway, `spec.listeners[${i}]`),
         },
       ];
     }),
   );
+}
+
+/** Plain HTTP, and HTTPS that ends here. */
+export function isServed({ protocol, tls }: GatewayListener): boolean {
+  return protocol === "HTTP" || (protocol === "HTTPS" && (tls?.mode ?? "Terminate") === "Terminate");
 }
 
 /** Whether a route's reference names this listener and the listener lets the route in. */

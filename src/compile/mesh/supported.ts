@@ -8,6 +8,9 @@ const oneOf =
   (value: unknown): boolean =>
     typeof value === "string" && values.includes(value);
 
+/** Of several certificates only the first is shown. */
+const onlyFirst = (value: unknown): boolean => Array.isArray(value) && value.length <= 1;
+
 const exportTo = oneOf("*");
 
 export const virtualServiceFields: Supported = {
@@ -36,12 +39,24 @@ export const destinationRuleFields: Supported = { host: true, trafficPolicy, sub
 
 export const istioGatewayFields: Supported = {
   selector: true,
-  servers: { name: true, hosts: true, port: { number: true, name: true, protocol: oneOf("HTTP", "http") } },
+  servers: {
+    name: true,
+    hosts: true,
+    port: { number: true, name: true, protocol: oneOf("HTTP", "http", "HTTPS", "https") },
+    tls: { httpsRedirect: true, mode: oneOf("SIMPLE"), credentialName: true },
+  },
 };
 
 export const gatewayFields: Supported = {
   gatewayClassName: true,
-  listeners: { name: true, port: true, hostname: true, protocol: oneOf("HTTP"), allowedRoutes: true },
+  listeners: {
+    name: true,
+    port: true,
+    hostname: true,
+    protocol: oneOf("HTTP", "HTTPS"),
+    allowedRoutes: true,
+    tls: { mode: oneOf("Terminate"), certificateRefs: onlyFirst },
+  },
 };
 
 export const httpRouteFields: Supported = {
@@ -59,6 +74,7 @@ export const httpRouteFields: Supported = {
 /** Paths of what is set and not supported: `spec.http[2].corsPolicy`. */
 export function unsupportedFields(value: unknown, supported: Supported, path: string): readonly string[] {
   if (supported === true || isEmpty(value)) return [];
+  if (supported === onlyFirst) return onlyFirst(value) ? [] : [`${path}[1]`];
   if (Array.isArray(value)) return value.flatMap((item, i) => unsupportedFields(item, supported, `${path}[${i}]`));
   if (typeof supported === "function") return supported(value) ? [] : [path];
   if (typeof value !== "object" || value === null) return [path];

@@ -31,5 +31,5 @@ export function invalid(field: string, message: string): Finding {
 }
 
 export function formatFinding({ field, message }: Finding): string {
-  return /^(is|has|cannot|selects?|gives) /.test(message) ? `${field} ${message}` : `${field}: ${message}`;
+  return /^(is|has|cannot|selects?|gives|names) /.test(message) ? `${field} ${message}` : `${field}: ${message}`;
 }

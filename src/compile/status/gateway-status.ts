@@ -1,5 +1,6 @@
 /** Status of Gateway API's kinds, with the conditions and reasons of its specification. */
-import { admits, hostnamesOn, isOurs, refersTo } from "#compile/mesh/gateway.ts";
+import { admits, hostnamesOn, isOurs, isServed, refersTo } from "#compile/mesh/gateway.ts";
+import { certificateIn, isProblem, listenerCertificate, type RefProblem } from "#compile/mesh/gateway-certificate.ts";
 import { backendProblem, isGatewayParent, isServiceParent, parentNamespace } from "#compile/mesh/http-route.ts";
 import { gatewayController, ingressGateway } from "#compile/mesh/settings.ts";
 import { gatewayFields, httpRouteFields, unsupportedFields } from "#compile/mesh/supported.ts";
@@ -16,18 +17,35 @@ export function gatewayClassStatus({ spec }: GatewayClass): object | undefined {
   return controllers.has(spec.controllerName) ? { conditions: [holds("Accepted")] } : undefined;
 }
 
-export function gatewayFindings(gateway: Gateway): readonly Finding[] {
+export function gatewayFindings(gateway: Gateway, world: WorldReader): readonly Finding[] {
   if (!isOurs(gateway)) return [];
-  return unsupportedFields(gateway.spec, gatewayFields, "spec").map((field) =>
-    /^spec\.listeners\[\d+\]\.(tls|protocol)$/.test(field) ? unsupported(field, "is not supported yet, so this listener is not served") : unsupported(field),
+  const fields = unsupportedFields(gateway.spec, gatewayFields, "spec").map((field) =>
+    /^spec\.listeners\[\d+\]\.(tls\.mode|protocol)$/.test(field)
+      ? unsupported(field, "is not supported yet, so this listener is not served")
+      : unsupported(field),
   );
+  const certificates = gateway.spec.listeners.flatMap((listener, i) => {
+    const found = certificateProblem(gateway, listener, world);
+    return found === undefined
+      ? []
+      : [reference(`spec.listeners[${i}].tls.certificateRefs[0]`, found.reason, `${found.problem}, so this listener is not served`)];
+  });
+  return [...fields, ...certificates];
+}
+
+function certificateProblem(gateway: Gateway, listener: GatewayListener, world: WorldReader): RefProblem | undefined {
+  if (listener.protocol !== "HTTPS" || !isServed(listener)) return undefined;
+  const ref = listenerCertificate(gateway, listener, world);
+  if ("problem" in ref) return ref;
+  const certificate = certificateIn(ref.secret, world.get("Secret", ref.secret));
+  return isProblem(certificate) ? { reason: "InvalidCertificateRef", problem: certificate.problem } : undefined;
 }
 
 export function gatewayStatus(gateway: Gateway, world: WorldReader): object | undefined {
   if (!isOurs(gateway)) return undefined;
   const addresses = gatewayAddresses(world);
-  const findings = gatewayFindings(gateway);
-  const serves = gateway.spec.listeners.some(({ protocol }) => protocol === "HTTP");
+  const findings = gatewayFindings(gateway, world);
+  const serves = gateway.spec.listeners.some((listener) => isServed(listener) && certificateProblem(gateway, listener, world) === undefined);
   return {
     addresses,
     conditions: [
@@ -49,7 +67,8 @@ function gatewayAddresses(world: WorldReader): readonly { readonly type: string;
 }
 
 function listenerStatus(gateway: Gateway, listener: GatewayListener, world: WorldReader): object {
-  const isHttp = listener.protocol === "HTTP";
+  const served = isServed(listener);
+  const certificate = certificateProblem(gateway, listener, world);
   const attached = world
     .all("HTTPRoute")
     .filter((route) =>
@@ -57,22 +76,27 @@ function listenerStatus(gateway: Gateway, listener: GatewayListener, world: Worl
         (parent) => refersTo(route, parent, gateway, listener) && admits(route, gateway, listener, world) && hostnamesOn(route, listener.hostname).length > 0,
       ),
     );
-  const why = `protocol ${listener.protocol} is not supported yet; use HTTP`;
+  const what = listener.protocol === "HTTPS" ? `tls.mode ${listener.tls?.mode ?? ""}` : `protocol ${listener.protocol}`;
+  const why = `${what} is not supported yet; use HTTP, or HTTPS with tls.mode Terminate`;
   const kinds = listener.allowedRoutes?.kinds ?? [];
   const known = kinds.length === 0 || kinds.some(({ kind }) => kind === "HTTPRoute");
   return {
     name: listener.name,
-    attachedRoutes: isHttp ? attached.length : 0,
-    supportedKinds: isHttp && known ? [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute" }] : [],
+    attachedRoutes: served ? attached.length : 0,
+    supportedKinds: served && known ? [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute" }] : [],
     conditions: [
-      isHttp ? holds("Accepted") : fails("Accepted", "UnsupportedProtocol", why),
-      isHttp ? holds("Programmed") : fails("Programmed", "Invalid", why),
-      kinds.every(({ kind }) => kind === "HTTPRoute")
-        ? holds("ResolvedRefs")
-        : fails("ResolvedRefs", "InvalidRouteKinds", "only routes of kind HTTPRoute are supported"),
+      served ? holds("Accepted") : fails("Accepted", "UnsupportedProtocol", why),
+      served && certificate === undefined ? holds("Programmed") : fails("Programmed", "Invalid", certificate?.problem ?? why),
+      resolvedRefs(kinds, certificate),
       { ...fails("Conflicted", "NoConflicts", "") },
     ],
   };
+}
+
+function resolvedRefs(kinds: readonly { readonly kind: string }[], certificate: RefProblem | undefined): PlainCondition {
+  if (certificate !== undefined) return fails("ResolvedRefs", certificate.reason, certificate.problem);
+  if (kinds.every(({ kind }) => kind === "HTTPRoute")) return holds("ResolvedRefs");
+  return fails("ResolvedRefs", "InvalidRouteKinds", "only routes of kind HTTPRoute are supported");
 }
 
 export function httpRouteFindings(route: HTTPRoute, world: WorldReader): readonly Finding[] {

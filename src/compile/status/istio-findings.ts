@@ -2,6 +2,8 @@
 import { actionOf } from "#compile/mesh/authorization.ts";
 import { ruleParts } from "#compile/mesh/authorization-parts.ts";
 import { ruleHost, subsetsOf } from "#compile/mesh/destination-rule.ts";
+import { isHttps, istioSecret } from "#compile/mesh/gateway.ts";
+import { certificateIn, isProblem } from "#compile/mesh/gateway-certificate.ts";
 import { resolveHost } from "#compile/mesh/hosts.ts";
 import { claimOf, meshClaims, winnerOf } from "#compile/mesh/mesh-hosts.ts";
 import { levelOf } from "#compile/mesh/peer-authentication.ts";
@@ -113,15 +115,32 @@ function emptySubsets(rule: DestinationRule, world: WorldReader): readonly Findi
 }
 
 export function istioGatewayFindings(gateway: IstioGateway, world: WorldReader): readonly Finding[] {
-  const served = world.all("Pod").some((pod) => workload(pod).proxy === "gateway" && matchesLabels(gateway.spec.selector, pod.metadata.labels));
+  const pods = world.all("Pod").filter((pod) => workload(pod).proxy === "gateway" && matchesLabels(gateway.spec.selector, pod.metadata.labels));
+  const podNamespace = pods[0]?.metadata.namespace ?? rootNamespace;
   return [
     ...unsupportedFields(gateway.spec, istioGatewayFields, "spec").map((field) =>
-      /^spec\.servers\[\d+\]\.(tls|port\.protocol)$/.test(field)
+      /^spec\.servers\[\d+\]\.(tls\.mode|port\.protocol)$/.test(field)
         ? unsupported(field, "is not supported yet, so this server is not served")
         : unsupported(field),
     ),
-    ...(served ? [] : [reference("spec.selector", "NoGatewayPods", "selects no gateway pod, so nothing serves this Gateway")]),
+    ...(gateway.spec.servers ?? []).flatMap((server, i) => serverTlsFindings(server, `spec.servers[${i}]`, podNamespace, world)),
+    ...(pods.length > 0 ? [] : [reference("spec.selector", "NoGatewayPods", "selects no gateway pod, so nothing serves this Gateway")]),
   ];
+}
+
+type IstioServer = NonNullable<IstioGateway["spec"]["servers"]>[number];
+
+function serverTlsFindings(server: IstioServer, path: string, podNamespace: string, world: WorldReader): readonly Finding[] {
+  const { port, tls } = server;
+  const unserved = "so this server is not served";
+  if (!isHttps(port.protocol)) return [];
+  if (tls?.mode === undefined)
+    return [unsupported(`${path}.tls.mode`, `is not given, which means PASSTHROUGH; that is not supported yet, ${unserved}; use SIMPLE`)];
+  const secret = istioSecret(server, podNamespace);
+  if (secret === undefined)
+    return tls.mode === "SIMPLE" ? [reference(`${path}.tls.credentialName`, "InvalidCertificateRef", `names no Secret, ${unserved}`)] : [];
+  const certificate = certificateIn(secret, world.get("Secret", secret));
+  return isProblem(certificate) ? [reference(`${path}.tls.credentialName`, "InvalidCertificateRef", `${certificate.problem}, ${unserved}`)] : [];
 }
 
 export function peerAuthenticationFindings(policy: PeerAuthentication, world: WorldReader): readonly Finding[] {

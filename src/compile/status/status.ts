@@ -51,7 +51,7 @@ export function findingsOf(kind: KindId, object: KubeObject, world: WorldReader)
     case "AuthorizationPolicy":
       return authorizationPolicyFindings(object as AuthorizationPolicy, world);
     case "Gateway":
-      return gatewayFindings(object as Gateway);
+      return gatewayFindings(object as Gateway, world);
     case "HTTPRoute":
       return httpRouteFindings(object as HTTPRoute, world);
     case "Service":

@@ -79,6 +79,7 @@ export class MeshCompiler {
           [XDS_TYPES.endpoints, read.derived(shared.loadAssignments, "")],
           [XDS_TYPES.listener, read.derived(own.listeners, key)],
           [XDS_TYPES.routes, read.derived(own.routes, key)],
+          [XDS_TYPES.secret, read.derived(own.secrets, key)],
         ]),
       };
     };

@@ -39,3 +39,13 @@ export function httpListener(port: number): string {
 export function gatewayRoutes(port: number): string {
   return `http.${port}`;
 }
+
+/** Of a server that ends TLS: it has routes of its own, so that a name in TLS reaches no other server's. */
+export function gatewayTlsRoutes(port: number, section: string, gateway: string): string {
+  return `https.${port}.${section}.${gateway.split("/").toReversed().join(".")}`;
+}
+
+/** The name under which SDS serves a Secret. */
+export function secretName(key: string): string {
+  return `kubernetes://${key}`;
+}

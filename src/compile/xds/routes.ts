@@ -41,6 +41,11 @@ export interface HostRoutes {
   readonly by: Provenance;
 }
 
+/** A gateway's: whatever port of its clients' side stands behind the name, the name is what counts. */
+export function gatewayRouteConfiguration(name: string, hosts: readonly HostRoutes[]): RouteConfiguration {
+  return create(RouteConfigurationSchema, { ...routeConfiguration(name, hosts), ignorePortInHostMatching: true });
+}
+
 /** Of two virtual hosts that claim one domain the earlier keeps it: Envoy refuses a whole configuration with duplicates. */
 export function routeConfiguration(name: string, hosts: readonly HostRoutes[], rest: readonly VirtualHost[] = []): RouteConfiguration {
   const taken = new Set<string>();

@@ -22,6 +22,8 @@ export interface ProxyResources {
   readonly clusters: Derivation<ResourceSet>;
   readonly listeners: Derivation<ResourceSet>;
   readonly routes: Derivation<ResourceSet>;
+  /** Certificates that it shows to clients outside the mesh. */
+  readonly secrets: Derivation<ResourceSet>;
 }
 
 export function sidecarResources(engine: Incremental, facts: MeshFacts, shared: SharedResources): ProxyResources {
@@ -36,7 +38,8 @@ export function sidecarResources(engine: Incremental, facts: MeshFacts, shared: 
     },
     { equals: sameSet },
   );
-  return { clusters, listeners: deriveListeners(engine, facts, shared, httpPorts), routes: deriveRoutes(engine, facts, httpPorts) };
+  const secrets = engine.derive("sidecar secrets", () => resourceSet([]));
+  return { clusters, listeners: deriveListeners(engine, facts, shared, httpPorts), routes: deriveRoutes(engine, facts, httpPorts), secrets };
 }
 
 interface PortOfService {
@@ -168,6 +171,6 @@ export function onlyPort(service: MeshService | undefined): number | undefined {
   return more.length === 0 ? only?.number : undefined;
 }
 
-export function withPort(names: readonly string[], port: number): readonly string[] {
+function withPort(names: readonly string[], port: number): readonly string[] {
   return names.flatMap((name) => [name, `${name}:${port}`]);
 }

@@ -15,6 +15,7 @@ import {
 } from "#wire/envoy/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
 import { trustDomain } from "#compile/mesh/settings.ts";
 import { ads, extension } from "./message.ts";
+import { secretName } from "./names.ts";
 import { stringMatcher, type TextToMatch } from "./text-matcher.ts";
 
 type TransportSocket = MessageInitShape<typeof TransportSocketSchema>;
@@ -32,6 +33,18 @@ export function serverSocket(): TransportSocket {
   return extension("envoy.transport_sockets.tls", DownstreamTlsContextSchema, {
     commonTlsContext: tlsContext([{ kind: "prefix", value: `spiffe://${trustDomain}/` }]),
     requireClientCertificate: true,
+  });
+}
+
+/** HTTPS from outside, with the certificate of a Secret. */
+export function gatewaySocket(secret: string): TransportSocket {
+  return extension("envoy.transport_sockets.tls", DownstreamTlsContextSchema, {
+    commonTlsContext: {
+      tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
+      alpnProtocols: ["http/1.1"],
+      tlsCertificateSdsSecretConfigs: [{ name: secretName(secret), sdsConfig: ads() }],
+    },
+    requireClientCertificate: false,
   });
 }
 

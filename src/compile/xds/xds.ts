@@ -3,7 +3,8 @@
  *
  * A proxy is a Pod with a container `istio-proxy`: a sidecar, or a gateway. Its plan holds listeners, route configurations,
  * clusters and endpoints; everything in them names the object and field it came from (filter metadata `weft.dev`, names of
- * RBAC policies). Secrets are not in the plan: they never leave the node.
+ * RBAC policies). Identities are not in the plan: their keys never leave the node. A gateway's has the certificates that it
+ * shows to the outside.
  *
  * `MeshCompiler` follows a World that changes and derives anew only what a change concerns; `compileProxy` answers once. Both
  * run the same derivations, and give the same bytes for the same World, whatever happened before.
