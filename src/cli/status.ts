@@ -15,6 +15,8 @@ interface NodeStatus {
 
 interface ClusterStatus {
   readonly name: string;
+  /** All nodes and pods are. */
+  readonly ready: boolean;
   readonly upSeconds: number;
   readonly api: string;
   readonly gateway: string | undefined;
@@ -31,7 +33,7 @@ export async function status(context: CliContext, name: string, output: string |
   const cluster = await openRunningCluster(context, name);
   const facts = await readStatus(context, cluster, name);
   context.terminal.out(output === "json" ? `${JSON.stringify(facts, undefined, 2)}\n` : formatStatus(facts));
-  return facts.nodes.every((node) => node.ready) && facts.pods.ready === facts.pods.total ? 0 : 1;
+  return facts.ready ? 0 : 1;
 }
 
 async function readStatus({ host }: CliContext, { record, api, access }: RunningCluster, name: string): Promise<ClusterStatus> {
@@ -45,23 +47,25 @@ async function readStatus({ host }: CliContext, { record, api, access }: Running
       .catch(() => undefined),
   ]);
   const waiting = pods.filter((pod) => !hasCondition(pod.status?.conditions, "Ready") && pod.status?.phase !== "Succeeded");
+  const facts = await Promise.all(
+    nodes.map(async (node) => ({
+      name: node.metadata.name,
+      ready: hasCondition(node.status?.conditions, "Ready"),
+      pods: pods.filter((pod) => pod.spec?.nodeName === node.metadata.name).length,
+      podCIDR: node.spec?.podCIDR ?? "-",
+      memoryBytes: await agentMemory(api, node.metadata.name),
+    })),
+  );
   const hasGateway = gateway?.status?.loadBalancer?.ingress?.[0]?.ip !== undefined;
   return {
     name,
+    ready: waiting.length === 0 && facts.every((node) => node.ready),
     upSeconds: Math.round((host.clock.now() - Date.parse(record.startedAt)) / 1000),
     api: access.url,
     gateway: hasGateway ? `http://127.0.0.1:${record.ports.http}` : undefined,
     pods: { ready: pods.length - waiting.length, total: pods.length },
     proxies: pods.filter((pod) => pod.spec?.containers.some((container) => container.name === "istio-proxy")).length,
-    nodes: await Promise.all(
-      nodes.map(async (node) => ({
-        name: node.metadata.name,
-        ready: hasCondition(node.status?.conditions, "Ready"),
-        pods: pods.filter((pod) => pod.spec?.nodeName === node.metadata.name).length,
-        podCIDR: node.spec?.podCIDR ?? "-",
-        memoryBytes: await agentMemory(api, node.metadata.name),
-      })),
-    ),
+    nodes: facts,
     warnings: [...waiting.map((pod) => `Pod ${pod.metadata.namespace ?? "default"}/${describePod(pod)}`), ...(await unsupported(api))],
   };
 }
@@ -104,13 +108,17 @@ async function unsupported(api: RunningCluster["api"]): Promise<readonly string[
   return found.flat();
 }
 
+function count(number: number, one: string, many: string): string {
+  return `${number} ${number === 1 ? one : many}`;
+}
+
 function formatStatus(facts: ClusterStatus): string {
   const head = [
     `cluster ${facts.name}`,
     `up ${formatAge(facts.upSeconds * 1000)}`,
-    `${facts.nodes.length} nodes`,
-    `${facts.pods.ready} of ${facts.pods.total} pods Ready`,
-    `${facts.proxies} proxies`,
+    count(facts.nodes.length, "node", "nodes"),
+    `${facts.pods.ready} of ${count(facts.pods.total, "pod", "pods")} Ready`,
+    count(facts.proxies, "proxy", "proxies"),
   ].join("   ");
   const rows = facts.nodes.map((node) => [
     node.name,

@@ -17,9 +17,17 @@ export interface RunningCommand {
   readonly result: Promise<CommandResult>;
 }
 
-export function startWeft(user: User, args: readonly string[], options: { readonly cwd?: string } = {}): RunningCommand {
+export interface WeftOptions {
+  readonly cwd?: string;
+  /** Standard input; absent: none. */
+  readonly stdin?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export function startWeft(user: User, args: readonly string[], options: WeftOptions = {}): RunningCommand {
   const [program, ...rest] = [...user.prefix, process.execPath, join(user.checkout, "weft"), ...args];
-  const child = spawn(program ?? "", rest, { env: user.env, cwd: options.cwd ?? user.checkout, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program ?? "", rest, { env: { ...user.env, ...options.env }, cwd: options.cwd ?? user.checkout, stdio: ["pipe", "pipe", "pipe"] });
+  child.stdin.on("error", () => undefined).end(options.stdin ?? "");
   let stdout = "";
   let stderr = "";
   const listeners = new Set<() => void>();
@@ -57,6 +65,6 @@ export function startWeft(user: User, args: readonly string[], options: { readon
   };
 }
 
-export async function weft(user: User, args: readonly string[], options: { readonly cwd?: string } = {}): Promise<CommandResult> {
+export async function weft(user: User, args: readonly string[], options: WeftOptions = {}): Promise<CommandResult> {
   return startWeft(user, args, options).result;
 }

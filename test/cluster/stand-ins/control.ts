@@ -11,6 +11,10 @@ createServer({ cert: pki("tls.crt"), key: pki("tls.key"), ca: pki("ca.crt"), req
   const { pathname } = new URL(request.url ?? "/", "https://api");
   if (pathname === "/readyz") return response.end("ok");
   response.setHeader("content-type", "application/json");
+  if (request.method === "PATCH" && pathname.endsWith("/refused")) {
+    response.statusCode = 422;
+    return response.end(JSON.stringify({ kind: "Status", message: "data: Invalid value" }));
+  }
   if (request.method === "PATCH") return response.end("{}");
   response.end(JSON.stringify({ items: pathname === "/api/v1/nodes" ? nodes : [] }));
 }).listen(6443, config.controlAddress);
