@@ -65,7 +65,7 @@ export function imaginedRequest(options: {
 }
 
 /** The same request, as it is after a proxy changed it. */
-export function changedRequest(request: ImaginedRequest, changes: Partial<Pick<RequestView, "path" | "authority">>): ImaginedRequest {
+export function changedRequest(request: ImaginedRequest, changes: Partial<Pick<RequestView, "path" | "authority" | "scheme">>): ImaginedRequest {
   const { method, path, authority, scheme, headers } = request;
   return imaginedFrom(headers.clone(), { method, path, authority, scheme, ...changes });
 }

@@ -11,6 +11,8 @@ import { objectKey, type KubeObject } from "#model/object.ts";
 import { XDS_TYPES } from "#model/plan/proxy-plan.ts";
 import { worldReader, type World } from "#model/world.ts";
 import { eventually, startMeshCluster, type MeshCluster } from "./mesh-cluster.ts";
+import type { FlowRecord } from "#model/flow.ts";
+import type { Evidence } from "./why/claims.ts";
 import type { Question } from "./why/questions.ts";
 import { dwellers, standing } from "./why/topology.ts";
 
@@ -30,12 +32,16 @@ export interface Lab {
   /** Until every node and every sidecar has what the World asks for. */
   settled(): Promise<void>;
   probe(questions: readonly Question[]): Promise<ReadonlyMap<number, Seen>>;
+  /** What proxies and nodes wrote down so far. */
+  evidence(): Promise<Evidence>;
   stop(): Promise<void>;
 }
 
 const NODES = ["node-1", "node-2"] as const;
 /** Dropped packets are never answered: a busy machine must not be taken for a policy. */
 const PROBE_MS = 5_000;
+/** More than one round makes. */
+const LOG_LINES = 1000;
 
 export async function startLab(name: string): Promise<Lab> {
   const cluster = await startMeshCluster(name, join(import.meta.dirname, "why/cluster.yaml"));
@@ -69,6 +75,7 @@ export async function startLab(name: string): Promise<Lab> {
     apply: (objects) => apply(cluster, objects),
     remove: async (objects) => void (await Promise.all(objects.map((object) => cluster.api.request("DELETE", pathOf(object))))),
     settled: () => settled(world, relayOf),
+    evidence: () => evidence(cluster),
     probe: async (questions) => probeAll(await world(), questions, relayOf),
     stop,
   };
@@ -138,6 +145,19 @@ function startRelay({ user, name }: MeshCluster, place: string): Relay {
       }),
     stop: () => void child.stdin?.end(),
   };
+}
+
+async function evidence({ api, weft }: MeshCluster): Promise<Evidence> {
+  const pods = await api.list<PodStatus>("/api/v1/pods");
+  const withProxy = pods.filter(({ status }) => status?.containerStatuses?.some(({ name }) => name === "istio-proxy") === true);
+  const logs = await Promise.all(
+    withProxy.map(async ({ metadata: { namespace, name } }) => {
+      const { body } = await api.request("GET", `/api/v1/namespaces/${namespace}/pods/${name}/log?container=istio-proxy&tailLines=${LOG_LINES}`);
+      return [`${namespace}/${name}`, String(body)] as const;
+    }),
+  );
+  const { stdout } = await weft("flows", "-o", "json");
+  return { logs: new Map(logs), flows: JSON.parse(stdout) as readonly FlowRecord[] };
 }
 
 async function probeAll(world: World, questions: readonly Question[], relayOf: (place: string) => Relay): Promise<ReadonlyMap<number, Seen>> {

@@ -182,7 +182,7 @@ class Walk {
   ): readonly Outcome[] {
     const view = this.#viewOf(gateway);
     if (view === undefined) return [dead(hop("gateway", "the gateway has no plan", "unknown", { verdict: "unknown" }), describe(gateway), share)];
-    const listenPort = port ?? this.#network.gatewayPort(gateway, HTTP_PORT);
+    const listenPort = port ?? this.#network.gatewayPort(gateway, this.#question.tls === true ? HTTPS_PORT : HTTP_PORT);
     const listener = view.listener(`0.0.0.0_${listenPort}`);
     if (listener === undefined) {
       const open = view.listeners().map(({ name }) => name.replace(/^.*_/, ""));

@@ -3,30 +3,16 @@ import { imagineWorld } from "#compile/imagine/imagine.ts";
 import { connectApi } from "#client/client.ts";
 import type { Host } from "#host/host.ts";
 import { isClusterConfig } from "#model/config.ts";
-import { findKind, KINDS, type KindId } from "#model/kinds.ts";
+import { findKind, kindIds, KINDS, type KindId } from "#model/kinds.ts";
 import { admitManifests, parseManifests, type ManifestObject } from "#model/manifests.ts";
 import { objectKey, type KubeObject } from "#model/object.ts";
 import type { World } from "#model/world.ts";
 import { CliError, type CliContext } from "#cli/context.ts";
 import { openRunningCluster } from "#cli/running-cluster.ts";
 
-const kinds: readonly KindId[] = [
-  "Namespace",
-  "Node",
-  "Pod",
-  "Service",
-  "EndpointSlice",
-  "NetworkPolicy",
-  "VirtualService",
-  "DestinationRule",
-  "IstioGateway",
-  "PeerAuthentication",
-  "AuthorizationPolicy",
-  "GatewayClass",
-  "Gateway",
-  "HTTPRoute",
-  "ReferenceGrant",
-];
+/** Kinds that say nothing of traffic. Everything else is read, because some compiler may ask for it. */
+const silent: ReadonlySet<KindId> = new Set<KindId>(["Event", "Lease", "ConfigMap", "ServiceAccount", "Deployment", "ReplicaSet"]);
+const kinds = kindIds.filter((kind) => !silent.has(kind));
 
 export async function worldOfCluster(context: CliContext, name: string): Promise<World> {
   const { access } = await openRunningCluster(context, name);

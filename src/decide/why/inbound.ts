@@ -74,6 +74,10 @@ function refusedConnection(view: PlanView, connection: ConnectionView): ProxyIn 
   if (wanted === undefined)
     return { hops: [hop("filter chain", `no filter chain takes port ${port}`, "executed", { verdict: "denied" })], effect: "connection closed" };
   const by = modeOf(wanted);
+  if (connection.transportProtocol === "tls" && connection.peer === undefined) {
+    const text = `DENIED: the client speaks TLS of its own, and port ${port} is HTTP`;
+    return { hops: [hop("filter chain", text, "executed", { by: wanted.port, verdict: "denied" })], effect: "connection closed" };
+  }
   if (connection.transportProtocol === "tls") {
     const text = "DENIED: the client's proxy speaks mTLS, and the server's takes plain text only (DISABLE)";
     return { hops: [hop("mTLS", text, "executed", { by, verdict: "denied" })], effect: "connection closed" };

@@ -6,14 +6,14 @@ import type { LbEndpoint } from "#wire/envoy/gen/envoy/config/endpoint/v3/endpoi
 import type { Listener } from "#wire/envoy/gen/envoy/config/listener/v3/listener_pb.ts";
 import { endpointShares, makeBalancer } from "#decide/endpoint/endpoint.ts";
 import { provenanceOf } from "#decide/provenance-of.ts";
-import type { ConnectionView, ImaginedRequest } from "#decide/request-view.ts";
+import { changedRequest, type ConnectionView, type ImaginedRequest } from "#decide/request-view.ts";
 import { compileClusterChoice } from "#decide/route/cluster-choice.ts";
 import { compileRedirect } from "#decide/route/rewrite.ts";
 import { compileRouteTable, NO_VIRTUAL_HOST, type RouteEntry } from "#decide/route/route-table.ts";
 import { formatIp } from "#lib/ip.ts";
 import { decideAccess } from "./access.ts";
 import { hop, type Hint, type Hop } from "./answer.ts";
-import { chainFor, type HttpEnd } from "./chain.ts";
+import { chainFor, type Chain, type HttpEnd } from "./chain.ts";
 import type { PlanView } from "./plan-view.ts";
 import { forwardedRequest, receivedRequest } from "./received.ts";
 
@@ -65,6 +65,8 @@ export function decideOutbound(name: string, view: PlanView, listener: Listener,
   if (chain === undefined) return dead([], hop(name, `${place}: no filter chain takes the connection`, "executed", { verdict: "denied" }), "connection closed");
   const by = chain.by ?? provenanceOf(listener.metadata);
   const { end } = chain;
+  const mismatch = tlsMismatch(chain, connection);
+  if (mismatch !== undefined) return dead([], hop(name, `${place}: ${mismatch.text}`, "executed", { by, verdict: "denied" }), mismatch.effect);
   if (end.kind === "unknown")
     return dead([], hop(name, `${place}: what ${end.filters.join(", ")} does is not known here`, "unknown", { verdict: "unknown" }), "?");
   const first = hop(name, end.kind === "http" ? `${place}, HTTP` : `${place}, TCP to ${shortCluster(end.cluster)}`, "executed", { by });
@@ -74,7 +76,15 @@ export function decideOutbound(name: string, view: PlanView, listener: Listener,
   }
   const outbound = { view, connection, isHttp: end.kind === "http" };
   if (end.kind === "tcp") return toClusters([{ cluster: end.cluster, share: 1, request }], [first], outbound, first.by);
-  return decideRequest(end, first, outbound, request);
+  return decideRequest(end, first, outbound, chain.usesTls ? changedRequest(request, { scheme: "https" }) : request);
+}
+
+/** What the client itself speaks, and what the chain reads, are not the same. */
+function tlsMismatch({ usesTls, end }: Chain, { transportProtocol, peer }: ConnectionView): { readonly text: string; readonly effect: string } | undefined {
+  const speaksTls = transportProtocol === "tls" && peer === undefined;
+  if (usesTls && !speaksTls) return { text: "it ends TLS, and the client speaks none", effect: "connection closed" };
+  if (speaksTls && !usesTls && end.kind === "http") return { text: "it reads HTTP, and the client speaks TLS", effect: "400" };
+  return undefined;
 }
 
 interface Outbound {
