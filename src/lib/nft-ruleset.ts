@@ -18,6 +18,7 @@ export const FIELDS = [
   "oifname",
   "meta mark",
   "ct state",
+  "ct direction",
 ] as const;
 export type Field = (typeof FIELDS)[number];
 

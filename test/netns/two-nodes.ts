@@ -191,8 +191,38 @@ test("a policy isolates for egress: names and numbers of ports, ranges with exce
   assert.equal(await call(a, addresses.b, 8080), "b 10.244.0.5");
 });
 
-test("connections that began before a policy go on, also when the agent starts again", async () => {
+/** A connection that says what it is told, and what has come back of it. */
+function chat(netns: string, ip: string, port: number): { say(words: string): Promise<boolean>; close(): void } {
+  let heard = "";
+  const connection = host.net.connect({ address: { ip, port }, netns }, { onData: (bytes) => (heard += Buffer.from(bytes).toString()), onClose() {} });
+  return {
+    async say(words) {
+      connection.write(words);
+      for (let i = 0; i < 20 && !heard.includes(words); i += 1) await host.clock.sleep(50);
+      return heard.includes(words);
+    },
+    close: () => connection.destroy(),
+  };
+}
+
+test("a policy cuts off the open connections that it does not allow, and no others", async () => {
   await lab.remove("NetworkPolicy", "default/only-b");
+  await lab.set(service("one", "10.96.0.26"), slice("one", ["c"]));
+  const chats = {
+    direct: chat(a, addresses.c, 8080),
+    byService: chat(a, "10.96.0.26", 80),
+    allowed: chat(b, addresses.c, 8080),
+    allowedByService: chat(b, "10.96.0.26", 80),
+  };
+  for (const [name, each] of Object.entries(chats)) assert.ok(await each.say("before"), name);
+  await lab.set(policy("only-b", { podSelector: { matchLabels: { app: "c" } }, ingress: [{ from: [{ podSelector: { matchLabels: { app: "b" } } }] }] }));
+  const after = await Promise.all(Object.entries(chats).map(async ([name, each]) => [name, await each.say("after")]));
+  assert.deepEqual(Object.fromEntries(after), { direct: false, byService: false, allowed: true, allowedByService: true });
+  await lab.remove("NetworkPolicy", "default/only-b");
+  for (const each of Object.values(chats)) each.close();
+});
+
+test("connections go on when the agent starts again", async () => {
   const heard: string[] = [];
   let ended = false;
   const connection = host.net.connect(

@@ -143,9 +143,9 @@ class DirectionCompiler {
     return { matches: [inSet(["ip daddr", "meta l4proto", "th dport"], name)] };
   }
 
-  /** Whose port names count: the isolated pods' for ingress, the peers' for egress. */
+  /** Whose port names count: the isolated pods' for ingress, the peers' for egress. A range may hold any pod; the rule's own match of the range decides. */
   #targets(peers: Peers): readonly AddressedPod[] {
-    if (this.#direction === "egress") return peers.kind === "some" ? peers.pods : everyPod(this.#reader);
+    if (this.#direction === "egress") return peers.kind === "some" && peers.ranges.length === 0 ? peers.pods : everyPod(this.#reader);
     return podsOf(this.#reader, this.#policy.metadata.namespace ?? "").filter(({ pod }) => selects(this.#policy, pod) && uidOf(pod) !== "");
   }
 }

@@ -2,7 +2,10 @@
  * The table of NetworkPolicies. Isolation is a property of a pod and a direction: a verdict map leads from the pod's
  * address to its chain, which tries its policies' chains and then logs and drops. Egress is decided before ingress, in
  * two base chains of the forward hook, so that `accept` in one leaves the other its say; packets of a pod to the node
- * itself pass the input hook. What the node sends (probes) passes neither. Replies pass by conntrack.
+ * itself pass the input hook. What the node sends (probes) passes neither.
+ *
+ * Each packet from who opened a connection is decided anew, and answers pass by conntrack: when a policy no longer allows a
+ * connection that is open, it is cut off (Kubernetes leaves that to the implementation), and all others notice nothing.
  */
 import { comment, nftName } from "#compile/node/naming.ts";
 import type { NodeReader } from "#compile/node/pods.ts";
@@ -97,7 +100,8 @@ export function policyTable(policies: ReadonlyMap<string, PolicyRules>, isolatio
 
 function check(direction: Direction): Rule[] {
   return [
-    { matches: [is("ct state", "established", "related")], statements: [{ kind: "accept" }], comment: "the connection was allowed when it began" },
+    { matches: [is("ct direction", "reply")], statements: [{ kind: "accept" }], comment: "answers to what is allowed" },
+    { matches: [is("ct state", "related")], statements: [{ kind: "accept" }], comment: "errors about what is allowed" },
     { matches: [inSet(["ip saddr", "ip daddr"], "selves")], statements: [{ kind: "accept" }], comment: "a pod always reaches itself" },
     { matches: [], statements: [{ kind: "vmap", fields: [direction === "egress" ? "ip saddr" : "ip daddr"], map: direction }] },
   ];

@@ -192,8 +192,11 @@ function fieldOf(field: Field, packet: Packet): string {
       return packet.out ?? "";
     case "meta mark":
       return String(packet.mark);
+    // Only packets that begin a connection are imagined.
     case "ct state":
       return "new";
+    case "ct direction":
+      return "original";
   }
 }
 
