@@ -45,10 +45,12 @@ export function subsetsOf(rule: DestinationRule | undefined): readonly Subset[] 
 type Policy = NonNullable<DestinationRule["spec"]["trafficPolicy"]>;
 type Written = Pick<Policy, "loadBalancer" | "tls">;
 
-/** Each part from the narrowest place that states it: the subset's port, the subset, the rule's port, the rule. */
+/**
+ * Each part from the narrowest place that states it: the subset, then the rule. Settings of a port stand alone, as in Istio:
+ * what they leave out is not taken from the policy around them.
+ */
 export function trafficPolicyFor(rule: DestinationRule | undefined, subset: string | undefined, port: number): TrafficPolicy {
-  const places =
-    rule === undefined ? [] : [...placesOfSubset(rule, subset, port), ...placesOf(rule.spec.trafficPolicy, provenanceOf(rule, "spec.trafficPolicy"), port)];
+  const places = rule === undefined ? [] : placesIn(rule, subset, port);
   const balancing = places.find(({ policy }) => balancingOf(policy) !== undefined);
   const tls = places.find(({ policy }) => tlsOf(policy) !== undefined);
   return {
@@ -64,16 +66,18 @@ interface Place {
   readonly by: Provenance;
 }
 
-function placesOf(policy: Policy | undefined, by: Provenance, port: number): readonly Place[] {
-  if (policy === undefined) return [];
-  const index = (policy.portLevelSettings ?? []).findIndex((setting) => setting.port?.number === port);
-  const setting = policy.portLevelSettings?.[index];
-  return [...(setting === undefined ? [] : [{ policy: setting, by: fieldOf(by, `portLevelSettings[${index}]`) }]), { policy, by }];
+function placesIn(rule: DestinationRule, subset: string | undefined, port: number): readonly Place[] {
+  const index = (rule.spec.subsets ?? []).findIndex(({ name }) => name === subset);
+  const ofSubset = placeOf(rule.spec.subsets?.[index]?.trafficPolicy, provenanceOf(rule, `spec.subsets[${index}].trafficPolicy`), port);
+  const ofRule = placeOf(rule.spec.trafficPolicy, provenanceOf(rule, "spec.trafficPolicy"), port);
+  return [ofSubset, ...(ofSubset?.ofPort === true ? [] : [ofRule])].flatMap((place) => place ?? []);
 }
 
-function placesOfSubset(rule: DestinationRule, subset: string | undefined, port: number): readonly Place[] {
-  const index = (rule.spec.subsets ?? []).findIndex(({ name }) => name === subset);
-  return placesOf(rule.spec.subsets?.[index]?.trafficPolicy, provenanceOf(rule, `spec.subsets[${index}].trafficPolicy`), port);
+function placeOf(policy: Policy | undefined, by: Provenance, port: number): (Place & { readonly ofPort: boolean }) | undefined {
+  if (policy === undefined) return undefined;
+  const index = (policy.portLevelSettings ?? []).findIndex((setting) => setting.port?.number === port);
+  const setting = policy.portLevelSettings?.[index];
+  return setting === undefined ? { policy, by, ofPort: false } : { policy: setting, by: fieldOf(by, `portLevelSettings[${index}]`), ofPort: true };
 }
 
 /** LEAST_CONN is LEAST_REQUEST's old name; UNSPECIFIED leaves the choice to us. What we do not do counts as not stated. */
