@@ -30,8 +30,9 @@ interface Pool {
   readonly range: Cidr;
 }
 
-function allocate(service: Service, old: Service | undefined, pool: Pool): Service | readonly Problem[] {
-  if (service.spec === undefined) return service;
+function allocate(given: Service, old: Service | undefined, pool: Pool): Service | readonly Problem[] {
+  if (given.spec === undefined) return given;
+  const service = withoutOldType(given, old);
   if (service.spec.type === "ExternalName") return withoutAddresses(service, old);
   if (service.spec.ipFamilyPolicy === "RequireDualStack" || (service.spec.ipFamilies ?? []).length > 1) {
     return [invalid("spec.ipFamilyPolicy", service.spec.ipFamilyPolicy ?? null, "this cluster is not configured for dual-stack services")];
@@ -55,7 +56,19 @@ function allocate(service: Service, old: Service | undefined, pool: Pool): Servi
   };
 }
 
-/** What a Service of another type had goes with that type; what its author asks for anew is refused by validation. */
+/** What only the old type has goes with it; what its author asks for anew is refused by validation. */
+function withoutOldType(service: Service, old: Service | undefined): Service {
+  const { type } = service.spec;
+  if (old === undefined || old.spec.type === type || type === "LoadBalancer") return service;
+  const fields = [
+    ...(["allocateLoadBalancerNodePorts", "loadBalancerClass", "loadBalancerSourceRanges", "healthCheckNodePort"] as const),
+    ...(type === "NodePort" ? [] : (["externalTrafficPolicy"] as const)),
+    ...(type === "ExternalName" ? (["internalTrafficPolicy"] as const) : []),
+  ];
+  const gone = fields.filter((field) => JSON.stringify(service.spec[field]) === JSON.stringify(old.spec[field]));
+  return { ...service, spec: Object.fromEntries(Object.entries(service.spec).filter(([field]) => !gone.some((each) => each === field))) };
+}
+
 function withoutAddresses(service: Service, old: Service | undefined): Service {
   const { clusterIP = "", clusterIPs: _all, ipFamilies: _families, ipFamilyPolicy: _policy, ports, ...spec } = service.spec;
   const kept = clusterIP === "" || clusterIP === old?.spec.clusterIP ? {} : { clusterIP };

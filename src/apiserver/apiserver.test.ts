@@ -144,6 +144,23 @@ describe("apiserver", () => {
     await call("DELETE", `${services}/s1`);
   });
 
+  test("a Service that changes its type keeps nothing of the old one", async () => {
+    const services = "/api/v1/namespaces/default/services";
+    await call("POST", services, { metadata: { name: "turns" }, spec: { type: "LoadBalancer", ports: [{ port: 80 }] } });
+    const become = async (spec: object) => {
+      const { status, body } = await call("PATCH", `${services}/turns`, { spec }, { type: "application/merge-patch+json" });
+      assert.equal(status, 200, String(body["message"]));
+      return Object.keys(body["spec"] ?? {}).toSorted();
+    };
+    const always = ["ports", "sessionAffinity", "type"];
+    const addressed = ["clusterIP", "clusterIPs", "internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy", ...always];
+    assert.deepEqual(await become({ type: "NodePort" }), ["externalTrafficPolicy", ...addressed].toSorted());
+    assert.deepEqual(await become({ type: "ClusterIP" }), addressed.toSorted());
+    assert.deepEqual(await become({ type: "ExternalName", externalName: "a.example.org" }), ["externalName", ...always].toSorted());
+    assert.deepEqual(await become({ type: "ClusterIP", externalName: null }), addressed.toSorted());
+    await call("DELETE", `${services}/turns`);
+  });
+
   test("a list in pages shows one moment", async () => {
     for (const name of ["p1", "p2", "p3", "p4"]) await call("POST", maps, { metadata: { name, labels: { paged: "y" } } });
     const first = await call("GET", `${maps}?labelSelector=paged%3Dy&limit=2`);

@@ -10,7 +10,7 @@ import { matchesLabelSelector } from "./selectors.ts";
 
 export function deploymentRules(object: Deployment, old: Deployment | undefined): readonly Problem[] {
   const { selector, template, strategy, minReadySeconds = 0, progressDeadlineSeconds } = object.spec;
-  const problems = workloadProblems("deployment", selector, template, old?.spec.selector);
+  const problems = workloadProblems(selector, template, old?.spec.selector);
   if (strategy?.type === "Recreate" && strategy.rollingUpdate !== undefined) {
     problems.push(forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"));
   }
@@ -37,25 +37,20 @@ function countBreach(value: number | string | undefined): string | undefined {
 }
 
 export function replicaSetRules(object: ReplicaSet, old: ReplicaSet | undefined): readonly Problem[] {
-  return workloadProblems("replicaset", object.spec.selector, object.spec.template, old?.spec.selector);
+  return workloadProblems(object.spec.selector, object.spec.template, old?.spec.selector);
 }
 
-function workloadProblems(
-  what: string,
-  given: LabelSelector | undefined,
-  template: PodTemplate | undefined,
-  oldSelector: LabelSelector | undefined,
-): Problem[] {
+function workloadProblems(given: LabelSelector | undefined, template: PodTemplate | undefined, oldSelector: LabelSelector | undefined): Problem[] {
   const problems: Problem[] = [];
   const selector = given ?? {};
   const isEmpty = Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0;
-  if (isEmpty && given !== undefined) problems.push(invalid("spec.selector", selector, `empty selector is invalid for ${what}`));
+  if (isEmpty && given !== undefined) problems.push(invalid("spec.selector", selector, "empty selector is invalid for deployment"));
   problems.push(...selectorProblems(selector, "spec.selector"));
-  if (template === undefined) return problems;
-  const { labels } = template.metadata ?? {};
+  const { labels } = template?.metadata ?? {};
   if (!isEmpty && problems.length === 0 && !matchesLabelSelector(selector, labels)) {
     problems.push(invalid("spec.template.metadata.labels", labels ?? null, "`selector` does not match template `labels`"));
   }
+  if (template?.spec === undefined) return [...problems, required("spec.template.spec.containers")];
   problems.push(...podSpecProblems(template.spec, "spec.template.spec"));
   const { restartPolicy } = template.spec;
   if (restartPolicy !== undefined && restartPolicy !== "Always") problems.push(unsupported("spec.template.spec.restartPolicy", restartPolicy, ["Always"]));

@@ -13,7 +13,7 @@ export function containerProblems(container: Partial<Container>, path: string, v
   else if (image.trim() !== image) problems.push(invalid(`${path}.image`, image, "must not have leading or trailing whitespace"));
   problems.push(...portProblems(container, path));
   for (const [index, env] of (container.env ?? []).entries()) problems.push(...envProblems(env, at(`${path}.env`, index)));
-  problems.push(...mountProblems(container, path, volumes));
+  problems.push(...envFromProblems(container, path), ...mountProblems(container, path, volumes));
   for (const field of ["livenessProbe", "readinessProbe", "startupProbe"] as const) problems.push(...probeProblems(container[field], `${path}.${field}`));
   for (const field of ["postStart", "preStop"] as const) {
     const hook = container.lifecycle?.[field];
@@ -79,6 +79,15 @@ function envProblems({ name = "", value = "", valueFrom }: Partial<EnvVar>, path
     if (valueFrom[field] !== undefined && (valueFrom[field].name ?? "") === "") problems.push(required(`${where}.${field}.name`));
   }
   return problems;
+}
+
+function envFromProblems({ envFrom = [] }: Partial<Container>, path: string): Problem[] {
+  return envFrom.flatMap((from, index) => {
+    if (from.configMapRef === undefined && from.secretRef === undefined)
+      return [invalid(`${path}.envFrom`, "", "must specify one of: `configMapRef` or `secretRef`")];
+    const nameless = (["configMapRef", "secretRef"] as const).filter((field) => from[field] !== undefined && (from[field].name ?? "") === "");
+    return nameless.map((field) => required(`${path}.envFrom[${index}].${field}.name`));
+  });
 }
 
 function mountProblems(container: Partial<Container>, path: string, volumes: ReadonlySet<string>): Problem[] {

@@ -78,7 +78,7 @@ function decodeBase64(value: string, path: string, findings: Findings): unknown 
   const [legal = ""] = /^[A-Za-z0-9+/\r\n]*={0,2}/.exec(value) ?? [];
   const significant = value.replaceAll(/[\r\n]/g, "").length;
   if (legal.length === value.length && significant % 4 === 0) return value;
-  return refused(path, value, `illegal base64 data at input byte ${legal.length}`, findings);
+  return refused(path, value, `illegal base64 data at input byte ${legal.length < value.length ? legal.length : significant - (significant % 4)}`, findings);
 }
 
 function refused(path: string, value: unknown, why: string, findings: Findings): undefined {

@@ -65,9 +65,10 @@ const computed: { readonly [K in KindId]?: (object: never) => KubeObject } = {
     return { ...rest, data: { ...rest.data, ...Object.fromEntries(encoded) } };
   },
   NetworkPolicy: (object: NetworkPolicy): NetworkPolicy => {
-    if (object.spec === undefined || object.spec.policyTypes !== undefined) return object;
-    const policyTypes = (object.spec.egress ?? []).length > 0 ? (["Ingress", "Egress"] as const) : (["Ingress"] as const);
-    return { ...object, spec: { ...object.spec, policyTypes } };
+    // Without a spec it selects every pod of its namespace.
+    const { podSelector = {}, ...spec } = object.spec ?? {};
+    const policyTypes = (spec.egress ?? []).length > 0 ? (["Ingress", "Egress"] as const) : (["Ingress"] as const);
+    return { ...object, spec: { policyTypes, ...spec, podSelector } };
   },
 };
 

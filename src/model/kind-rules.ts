@@ -24,6 +24,9 @@ const rules: { readonly [K in KindId]?: Rules<K> } = {
   ConfigMap: (object, old) => [
     ...keyProblems("data", object.data),
     ...keyProblems("binaryData", object.binaryData),
+    ...Object.keys(object.data ?? {})
+      .filter((key) => object.binaryData?.[key] !== undefined)
+      .map((key) => invalid(`data[${key}]`, key, "duplicate of key present in binaryData")),
     ...immutableProblems(object, old, ["data", "binaryData"]),
   ],
   Secret: (object, old) => [

@@ -2,7 +2,7 @@
 import { structurallyEqual } from "#lib/equal.ts";
 import type { Pod, PodSpec } from "./core.ts";
 import { containerProblems, fieldPathBreach } from "./container-rules.ts";
-import { labelBreach } from "./names.ts";
+import { labelBreach, subdomainBreach } from "./names.ts";
 import { at, duplicate, forbidden, invalid, required, type Problem } from "./problem.ts";
 import type { Container, Volume } from "./pod-parts.ts";
 
@@ -31,6 +31,11 @@ export function podSpecProblems(spec: PodSpec, path: string): Problem[] {
   }
   const grace = spec.terminationGracePeriodSeconds ?? 0;
   if (grace < 0) problems.push(invalid(`${path}.terminationGracePeriodSeconds`, grace, "must be greater than or equal to 0"));
+  for (const field of ["nodeName", "serviceAccountName"] as const) {
+    const name = spec[field] ?? "";
+    const breach = name === "" ? undefined : subdomainBreach(name);
+    if (breach !== undefined) problems.push(invalid(`${path}.${field}`, name, breach));
+  }
   for (const field of ["hostname", "subdomain"] as const) {
     const breach = spec[field] === undefined || spec[field] === "" ? undefined : labelBreach(spec[field]);
     if (breach !== undefined) problems.push(invalid(`${path}.${field}`, spec[field], breach));

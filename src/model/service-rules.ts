@@ -2,7 +2,7 @@
 import { parseCidr, parseIp } from "#lib/ip.ts";
 import type { Service, ServicePort } from "./core.ts";
 import { labelBreach, portNameBreach, subdomainBreach } from "./names.ts";
-import { duplicate, forbidden, invalid, required, type Problem } from "./problem.ts";
+import { duplicate, forbidden, invalid, required, unsupported, type Problem } from "./problem.ts";
 
 export function serviceRules(object: Service, old: Service | undefined): readonly Problem[] {
   const { spec } = object;
@@ -25,6 +25,7 @@ export function serviceRules(object: Service, old: Service | undefined): readonl
     if (parseCidr(range) === undefined)
       problems.push(invalid(`spec.loadBalancerSourceRanges[${index}]`, range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"));
   }
+  problems.push(...balancerProblems(object));
   if (spec.sessionAffinity !== "ClientIP" && spec.sessionAffinityConfig !== undefined) {
     problems.push(forbidden("spec.sessionAffinityConfig", "must not be set when session affinity is None"));
   }
@@ -32,6 +33,26 @@ export function serviceRules(object: Service, old: Service | undefined): readonl
   const stays = before !== undefined && before.type !== "ExternalName" && spec.type !== "ExternalName";
   if (stays && (before.clusterIP ?? "") !== "" && before.clusterIP !== spec.clusterIP) {
     problems.push(invalid("spec.clusterIPs[0]", spec.clusterIPs ?? [spec.clusterIP ?? ""], "may not change once set"));
+  }
+  return problems;
+}
+
+const trafficDistributions = ["PreferClose", "PreferSameZone", "PreferSameNode"];
+
+/** What only Services of type LoadBalancer may have. */
+function balancerProblems({ spec }: Service): Problem[] {
+  const problems: Problem[] = [];
+  const isBalancer = spec.type === "LoadBalancer";
+  const only = "may only be used when `type` is 'LoadBalancer'";
+  if (!isBalancer && (spec.loadBalancerSourceRanges ?? []).length > 0) problems.push(forbidden("spec.LoadBalancerSourceRanges", only));
+  if (!isBalancer && spec.loadBalancerClass !== undefined) problems.push(forbidden("spec.loadBalancerClass", only));
+  if (!isBalancer && spec.allocateLoadBalancerNodePorts !== undefined) problems.push(forbidden("spec.allocateLoadBalancerNodePorts", only));
+  if ((spec.healthCheckNodePort ?? 0) !== 0 && !(isBalancer && spec.externalTrafficPolicy === "Local")) {
+    const why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+    problems.push(invalid("spec.healthCheckNodePort", spec.healthCheckNodePort, why));
+  }
+  if (spec.trafficDistribution !== undefined && !trafficDistributions.includes(spec.trafficDistribution)) {
+    problems.push(unsupported("spec.trafficDistribution", spec.trafficDistribution, trafficDistributions));
   }
   return problems;
 }
