@@ -3,11 +3,12 @@ import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ApiAnswer, ClusterApi } from "#cli/cluster-api.ts";
-import type { CliContext, Terminal } from "#cli/context.ts";
+import type { CliContext } from "#cli/context.ts";
 import { openRunningCluster } from "#cli/running-cluster.ts";
 import { applyManifests, deleteManifests, loadManifests } from "#cli/up/manifests.ts";
 import { realHost } from "#host/real/real.ts";
 import type { KubeObject } from "#model/object.ts";
+import { terminalOf } from "./terminal.ts";
 import { users, type User } from "./user.ts";
 import { weft, type CommandResult } from "./weft.ts";
 
@@ -78,23 +79,6 @@ export async function startMeshCluster(name: string, config: string): Promise<Me
     weft: (command, ...args) => run(...(command === undefined ? [] : [command, "--name", name]), ...args),
     enter: (place, ...command) => run("enter", "--name", name, place, "--", ...command),
     stop,
-  };
-}
-
-function terminalOf(user: User): Terminal {
-  return {
-    out: () => undefined,
-    err: () => undefined,
-    inputIsTty: false,
-    color: false,
-    env: user.env,
-    cwd: user.checkout,
-    args: [],
-    pid: process.pid,
-    uid: process.getuid?.() ?? 0,
-    node: process.execPath,
-    sourceRoot: user.checkout,
-    onSignal: () => ({ release: () => undefined }),
   };
 }
 

@@ -10,6 +10,7 @@ const ORDINARY_UID = 65534;
 
 export interface User {
   readonly name: string;
+  readonly uid: number;
   /** Goes before a command. */
   readonly prefix: readonly string[];
   readonly checkout: string;
@@ -48,7 +49,15 @@ function user(name: string, prefix: readonly string[]): User {
   };
   mkdirSync(env.TMPDIR);
   if (prefix.length > 0) chownSync(env.TMPDIR, ORDINARY_UID, ORDINARY_UID);
-  return { name, prefix, checkout: own, home, env, cleanUp: () => rmSync(base, { recursive: true, force: true }) };
+  return {
+    name,
+    uid: prefix.length > 0 ? ORDINARY_UID : (process.getuid?.() ?? 0),
+    prefix,
+    checkout: own,
+    home,
+    env,
+    cleanUp: () => rmSync(base, { recursive: true, force: true }),
+  };
 }
 
 /** The checkout itself when the user can read it, else a copy with what a cluster needs. */
