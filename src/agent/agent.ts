@@ -88,7 +88,7 @@ export async function start(host: Host, { runtime, node }: AgentConfig, log: Log
     compile: () => compiler.plan(),
     apply: (plan) => applier.apply(plan),
     applied: (plan) => {
-      void connections.applied(plan);
+      void connections.applied(plan).catch((error: unknown) => log.warn("could not look for connections of endpoints that went", { error }));
       zone.set(plan.zone);
       reporter.applied(plan);
       health.set("plan", undefined);

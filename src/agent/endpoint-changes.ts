@@ -2,24 +2,25 @@
  * Connections whose endpoint went: their conntrack entries would send packets to an address that is nobody's, or, worse,
  * somebody else's by then. A TCP endpoint that drains keeps its connections; UDP has no connections to keep.
  */
-import type { ConntrackMatch, NetlinkSession } from "#host/netlink.ts";
+import type { ConntrackFlow, ConntrackMatch, NetlinkSession } from "#host/netlink.ts";
 import type { BalancedPort, NodePlan } from "#model/plan/node-plan.ts";
 import type { Log } from "#run/log.ts";
 
-/** Forgets them after each plan. */
+/** Forgets them after each plan; after the first also those of endpoints that went while no agent was here. */
 export class Connections {
-  readonly #netlink: Pick<NetlinkSession, "deleteConntrack">;
+  readonly #netlink: Pick<NetlinkSession, "connections" | "deleteConntrack">;
   readonly #log: Log;
-  #balanced: NodePlan["balanced"] = [];
+  #balanced: NodePlan["balanced"] | undefined;
 
-  constructor(netlink: Pick<NetlinkSession, "deleteConntrack">, log: Log) {
+  constructor(netlink: Pick<NetlinkSession, "connections" | "deleteConntrack">, log: Log) {
     this.#netlink = netlink;
     this.#log = log;
   }
 
   async applied(plan: NodePlan): Promise<void> {
-    const lost = lostEndpoints(this.#balanced, plan.balanced);
+    const before = this.#balanced;
     this.#balanced = plan.balanced;
+    const lost = before === undefined ? staleConnections(await this.#netlink.connections(), plan.balanced) : lostEndpoints(before, plan.balanced);
     for (const match of lost) {
       await this.#netlink
         .deleteConntrack(match)
@@ -28,13 +29,22 @@ export class Connections {
   }
 }
 
+/** To addresses of Services, answered by who is no endpoint of theirs. */
+export function staleConnections(flows: readonly ConntrackFlow[], balanced: readonly BalancedPort[]): ConntrackMatch[] {
+  const ports = new Map(balanced.map((port) => [keyOf(port), port]));
+  return flows.filter(({ protocol, originalDestination, replySource }) => {
+    const port = ports.get(keyOf({ address: originalDestination.ip, protocol, port: originalDestination.port }));
+    return port !== undefined && !kept(port).has(endpointText(replySource)) && replySource.ip !== port.address;
+  });
+}
+
 export function lostEndpoints(before: readonly BalancedPort[], after: readonly BalancedPort[]): ConntrackMatch[] {
   const now = new Map(after.map((port) => [keyOf(port), port]));
   return before.flatMap((port) => {
     const current = now.get(keyOf(port));
     if (current === port) return [];
-    const kept = new Set([...(current?.endpoints ?? []), ...(port.protocol === "tcp" ? (current?.draining ?? []) : [])]);
-    const gone = new Set([...port.endpoints, ...port.draining].filter((endpoint) => !kept.has(endpoint)));
+    const stay = current === undefined ? new Set() : kept(current);
+    const gone = new Set([...port.endpoints, ...port.draining].filter((endpoint) => !stay.has(endpoint)));
     return [...gone].map((endpoint): ConntrackMatch => {
       const colon = endpoint.lastIndexOf(":");
       const ip = endpoint.slice(0, colon).replace(/^\[|\]$/g, "");
@@ -47,6 +57,14 @@ export function lostEndpoints(before: readonly BalancedPort[], after: readonly B
   });
 }
 
-function keyOf(port: BalancedPort): string {
-  return `${port.address} ${port.protocol} ${port.port}`;
+function kept(port: BalancedPort): ReadonlySet<string> {
+  return new Set([...port.endpoints, ...(port.protocol === "tcp" ? port.draining : [])]);
+}
+
+function endpointText({ ip, port }: { readonly ip: string; readonly port: number }): string {
+  return ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
+
+function keyOf({ address, protocol, port }: Pick<BalancedPort, "address" | "protocol" | "port">): string {
+  return `${address} ${protocol} ${port}`;
 }

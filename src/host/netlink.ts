@@ -19,6 +19,8 @@ export interface NetlinkSession {
   deleteRoute(route: RouteFacts): Promise<void>;
   addNeighbour(neighbour: NeighbourFacts): Promise<void>;
   deleteNeighbour(neighbour: NeighbourFacts): Promise<void>;
+  /** What conntrack knows of TCP and UDP. */
+  connections(): Promise<ConntrackFlow[]>;
   /** Deletes conntrack entries whose original or reply tuple matches; returns how many. */
   deleteConntrack(match: ConntrackMatch): Promise<number>;
   /** Packets of an NFLOG group. */
@@ -95,6 +97,15 @@ export interface NeighbourFacts {
   readonly destination?: string;
   readonly family: "ip" | "bridge";
   readonly permanent: boolean;
+}
+
+export interface ConntrackFlow {
+  readonly protocol: "tcp" | "udp";
+  readonly originalSource: { readonly ip: string; readonly port: number };
+  /** As whoever opened the connection wrote it, before any translation. */
+  readonly originalDestination: { readonly ip: string; readonly port: number };
+  /** Who answers. */
+  readonly replySource: { readonly ip: string; readonly port: number };
 }
 
 export interface ConntrackMatch {

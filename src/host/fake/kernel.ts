@@ -1,7 +1,7 @@
 /** The kernel's networking of a simulated world as data: namespaces with links, addresses, routes, neighbours, conntrack. */
 import { contains, network, parseCidr, parseIp, formatCidr } from "#lib/ip.ts";
 import { HostError } from "#host/host-error.ts";
-import type { AddressFacts, LinkFacts, NeighbourFacts, NflogPacket, RouteFacts } from "#host/netlink.ts";
+import type { AddressFacts, ConntrackFlow, LinkFacts, NeighbourFacts, NflogPacket, RouteFacts } from "#host/netlink.ts";
 
 export interface FakeLink {
   index: number;
@@ -16,13 +16,6 @@ export interface FakeLink {
   peer: FakeLink | undefined;
 }
 
-export interface FakeFlow {
-  readonly protocol: "tcp" | "udp";
-  readonly originalSource: { readonly ip: string; readonly port: number };
-  readonly originalDestination: { readonly ip: string; readonly port: number };
-  readonly replySource: { readonly ip: string; readonly port: number };
-}
-
 const LOOPBACK_MTU = 65_536;
 const MAIN_TABLE = 254;
 
@@ -32,7 +25,7 @@ export class FakeNamespace {
   readonly addresses: { link: FakeLink; cidr: string }[] = [];
   readonly routes: { link: FakeLink; route: RouteFacts }[] = [];
   readonly neighbours: { link: FakeLink; neighbour: NeighbourFacts }[] = [];
-  readonly flows: FakeFlow[] = [];
+  readonly flows: ConntrackFlow[] = [];
   readonly sysctls = new Map<string, string>();
   /** What rules log; a scenario calls it. */
   readonly logged = new Set<(packet: NflogPacket) => void>();

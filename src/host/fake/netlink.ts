@@ -2,6 +2,7 @@
 import { HostError } from "#host/host-error.ts";
 import type {
   AddressFacts,
+  ConntrackFlow,
   ConntrackMatch,
   LinkChange,
   LinkFacts,
@@ -14,7 +15,7 @@ import type {
 } from "#host/netlink.ts";
 import type { Netns } from "#host/netns.ts";
 import { addressFacts, drop, isSameRoute, linkFacts } from "./kernel.ts";
-import type { FakeFlow, FakeKernel, FakeLink, FakeNamespace } from "./kernel.ts";
+import type { FakeKernel, FakeLink, FakeNamespace } from "./kernel.ts";
 import type { FakeNetwork } from "./network.ts";
 
 const ETHERNET_MTU = 1_500;
@@ -176,6 +177,10 @@ class Session implements NetlinkSession {
     drop(this.#here.neighbours, (each) => key(each.neighbour) === key(neighbour));
   }
 
+  async connections(): Promise<ConntrackFlow[]> {
+    return [...this.#here.flows];
+  }
+
   async deleteConntrack(match: ConntrackMatch): Promise<number> {
     return drop(this.#here.flows, (flow) => matches(flow, match));
   }
@@ -199,7 +204,7 @@ class Session implements NetlinkSession {
   }
 }
 
-function matches(flow: FakeFlow, match: ConntrackMatch): boolean {
+function matches(flow: ConntrackFlow, match: ConntrackMatch): boolean {
   const isAt = (end: { ip: string; port: number }, wanted: { readonly ip: string; readonly port?: number } | undefined): boolean =>
     wanted === undefined || (end.ip === wanted.ip && (wanted.port === undefined || end.port === wanted.port));
   return (

@@ -11,6 +11,7 @@ import type { RouteMessage } from "#wire/netlink/route.ts";
 import { HostError } from "#host/host-error.ts";
 import type {
   AddressFacts,
+  ConntrackFlow,
   ConntrackMatch,
   LinkChange,
   LinkFacts,
@@ -180,12 +181,27 @@ class Session implements NetlinkSession {
     return { linkIndex: this.#index(neighbour.link, subject), family: neighbour.family, ip, mac: neighbour.mac, permanent: neighbour.permanent };
   }
 
+  async connections(): Promise<ConntrackFlow[]> {
+    return this.#conntrack().flatMap(({ protocol, original, reply }) => {
+      const name = protocol === PROTOCOLS.tcp ? "tcp" : protocol === PROTOCOLS.udp ? "udp" : undefined;
+      if (name === undefined) return [];
+      return [{ protocol: name, originalSource: original.source, originalDestination: original.destination, replySource: reply.source }];
+    });
+  }
+
   async deleteConntrack(match: ConntrackMatch): Promise<number> {
-    const socket = (this.#netfilter ??= new NetlinkSocket(NETLINK_NETFILTER, this.#netns));
-    // Family 0: both.
-    const entries = socket.dump("conntrack", getConntrack(0), readConntrack).filter((entry) => matches(entry, match));
-    for (const entry of entries) socket.ask("conntrack", deleteConntrack(entry), ["ENOENT"]);
+    const entries = this.#conntrack().filter((entry) => matches(entry, match));
+    for (const entry of entries) this.#netfilterSocket().ask("conntrack", deleteConntrack(entry), ["ENOENT"]);
     return entries.length;
+  }
+
+  /** Family 0: both. */
+  #conntrack(): ConntrackEntry[] {
+    return this.#netfilterSocket().dump("conntrack", getConntrack(0), readConntrack);
+  }
+
+  #netfilterSocket(): NetlinkSocket {
+    return (this.#netfilter ??= new NetlinkSocket(NETLINK_NETFILTER, this.#netns));
   }
 
   nflog(group: number, received: (packet: NflogPacket) => void): { close(): void } {

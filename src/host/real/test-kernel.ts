@@ -91,6 +91,8 @@ test("redirect, NFLOG, capture and conntrack deletion work together in one names
   assert.ok(Buffer.from(packets[0]?.payload ?? []).includes("dropped"));
   assert.ok(frames >= 2);
 
+  const known = await session.connections();
+  assert.ok(known.some(({ protocol, originalDestination }) => protocol === "udp" && originalDestination.ip === "10.1.2.3" && originalDestination.port === 98));
   assert.equal(await session.deleteConntrack({ protocol: "udp", originalDestination: { ip: "10.1.2.3", port: 1 } }), 0);
   assert.ok((await session.deleteConntrack({ protocol: "udp", originalDestination: { ip: "10.1.2.3", port: 98 } })) >= 1);
   assert.equal(await session.deleteConntrack({ protocol: "udp", originalDestination: { ip: "10.1.2.3", port: 98 } }), 0);
