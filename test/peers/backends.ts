@@ -66,6 +66,7 @@ function tell(incoming: IncomingMessage, outgoing: ServerResponse, body: Buffer)
     return;
   }
   outgoing.setHeader("x-backend", "yes");
+  outgoing.setHeader("x-method", incoming.method ?? "");
   const status = /\/status\/(\d{3})/.exec(url)?.[1];
   if (status !== undefined) outgoing.statusCode = Number(status);
   const told: Record<string, string> = {};

@@ -9,6 +9,7 @@ export const CONNECTION = headerName("connection");
 export const KEEP_ALIVE = headerName("keep-alive");
 export const PROXY_CONNECTION = headerName("proxy-connection");
 export const UPGRADE = headerName("upgrade");
+export const HTTP2_SETTINGS = headerName("http2-settings");
 export const TE = headerName("te");
 export const EXPECT = headerName("expect");
 export const DATE = headerName("date");

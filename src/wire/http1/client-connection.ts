@@ -86,7 +86,7 @@ export class Http1ClientConnection implements ClientStream {
     headers.remove(PROXY_CONNECTION);
     headers.remove(TRANSFER_ENCODING);
     keepOnlyTrailers(headers);
-    headers.remove(EXPECT);
+    if (headers.get(EXPECT)?.toLowerCase() === "100-continue") headers.remove(EXPECT);
     if (!this.#upgrading) headers.remove(UPGRADE);
     let framing = this.#upgrading ? "connection: upgrade\r\n" : "";
     let chunked = false;

@@ -16,14 +16,19 @@ export function connectionOptions(headers: HeaderBlock): string | undefined {
 }
 
 /** A client must not make us drop what identity, framing or routing rests on. */
-const PROTECTED = /^(?:host|content-length|transfer-encoding|te|authorization|cookie|via|forwarded|x-forwarded-.*|x-envoy-.*|x-request-id|traceparent|:.*)$/;
+const PROTECTED = /^(?:content-length|transfer-encoding|te|authorization|cookie|via|forwarded|x-forwarded-.*|x-envoy-.*|x-request-id|traceparent)$/;
 
-/** Removes the headers that the Connection header names. */
-export function removeNominated(headers: HeaderBlock, connection: string): void {
-  if (connection === "close" || connection === "keep-alive" || connection === "upgrade") return;
+/** Naming these is an attack, not a mistake: whoever asks for it is refused (as Envoy does). */
+const FORBIDDEN = /^(?:host|x-forwarded-(?:for|host|proto)|:.*)$/;
+
+/** Removes the headers that the Connection header names. False: it names one that no client may take away. */
+export function removeNominated(headers: HeaderBlock, connection: string): boolean {
+  if (connection === "close" || connection === "keep-alive" || connection === "upgrade") return true;
   for (const part of connection.split(",")) {
     const name = part.trim();
+    if (FORBIDDEN.test(name)) return false;
     if (name === "" || name === "close" || name === "keep-alive" || name === "upgrade" || PROTECTED.test(name)) continue;
     headers.remove(headerName(name));
   }
+  return true;
 }

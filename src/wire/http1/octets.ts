@@ -2,7 +2,7 @@
 export const TOKEN = 1;
 /** Allowed in a header value: HTAB, SP, visible, obs-text. */
 export const VALUE = 2;
-/** Allowed in a request target: everything but controls, SP and DEL. */
+/** Allowed in a request target: visible ASCII. Octets beyond are for nobody to guess the meaning of (RFC 9112 3.2). */
 export const TARGET = 4;
 /** Allowed in an authority: unreserved, sub-delims, percent, brackets, colon, at. */
 export const AUTHORITY = 8;
@@ -19,7 +19,7 @@ function makeTable(): Uint8Array {
   mark(`${letters}-._~%!$&'()*+,;=:[]@`, AUTHORITY);
   table[9] = VALUE;
   for (let b = 0x20; b < 256; b++) if (b !== 0x7f) table[b] = (table[b] ?? 0) | VALUE;
-  for (let b = 0x21; b < 256; b++) if (b !== 0x7f) table[b] = (table[b] ?? 0) | TARGET;
+  for (let b = 0x21; b < 0x7f; b++) table[b] = (table[b] ?? 0) | TARGET;
   return table;
 }
 

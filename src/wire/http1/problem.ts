@@ -29,6 +29,7 @@ export const PROBLEMS = {
   badTransferEncoding: problem(501, "http1.invalid_transfer_encoding", "transfer-encoding is not exactly chunked"),
   encodingInHttp10: problem(400, "http1.transfer_encoding_not_allowed", "transfer-encoding in HTTP/1.0 (RFC 9112 6.1)"),
   noHost: problem(400, "missing_host_header", "HTTP/1.1 request without host (RFC 9112 3.2)"),
+  badConnection: problem(400, "http1.connection_header_rejected", "connection names a header that identity or routing rests on"),
   manyHosts: problem(400, "http1.codec_error", "more than one host header (RFC 9112 3.2)"),
   badHost: problem(400, "invalid_host_header", "host has a character that no host has"),
   badChunkSize: problem(400, "http1.codec_error", "chunk size is not hexadecimal, or too large (RFC 9112 7.1)"),

@@ -79,15 +79,23 @@ export interface Target {
 
 /** undefined when the target is none of origin, absolute, authority (CONNECT) or asterisk form (OPTIONS). */
 export function readTarget(method: string, target: string): Target | undefined {
-  if (method === "CONNECT") return isAuthority(target) ? { path: target, authority: target, scheme: undefined } : undefined;
+  if (method === "CONNECT") return isAuthority(target) && hasPort(target) ? { path: target, authority: target, scheme: undefined } : undefined;
   if (target.charCodeAt(0) === 47) return { path: target, authority: undefined, scheme: undefined };
   if (target === "*") return method === "OPTIONS" ? { path: "*", authority: undefined, scheme: undefined } : undefined;
   const absolute = /^(https?):\/\/([^/?#]*)(.*)$/is.exec(target);
   if (absolute === null) return undefined;
-  const [, scheme = "", authority = "", rest = ""] = absolute;
-  if (authority === "" || !isAuthority(authority)) return undefined;
+  const [, scheme = "", named = "", rest = ""] = absolute;
+  // Who asks is not who is asked: user information is no part of a host (RFC 9110 4.2.4).
+  const authority = named.slice(named.lastIndexOf("@") + 1);
+  if (authority === "" || !isAuthority(authority) || (/:\d*$/.test(authority) && !hasPort(authority))) return undefined;
   const path = rest.startsWith("/") ? rest : `/${rest}`;
   return { path, authority, scheme: scheme.toLowerCase() };
+}
+
+/** Its port is a number that TCP has. */
+function hasPort(authority: string): boolean {
+  const port = /:(\d{1,5})$/.exec(authority)?.[1];
+  return port !== undefined && Number(port) <= 65_535;
 }
 
 export function isAuthority(text: string): boolean {

@@ -6,7 +6,7 @@
  * No timers: the owner looks at `idle` and `lingering` and closes what waits too long.
  */
 import type { HeaderBlock } from "#wire/http/header-block.ts";
-import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE } from "#wire/http/names.ts";
+import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE } from "#wire/http/names.ts";
 import type { BodyReceiver, ByteOutput, RequestHandler, RequestHead, ResponseHead, ServerStream, StreamFailure } from "#wire/http/stream.ts";
 import { BodyReader } from "./body-reader.ts";
 import { BodyWriter } from "./body-writer.ts";
@@ -241,7 +241,7 @@ export class Http1ServerConnection implements ServerStream {
     if (hosts > 1) return PROBLEMS.manyHosts;
     const host = hosts === 1 ? (headers.get(HOST) ?? "") : "";
     const target = headers.text.slice(this.#line.targetStart, this.#line.targetEnd);
-    if (target.charCodeAt(0) === 47) {
+    if (target.charCodeAt(0) === 47 && head.method !== "CONNECT") {
       head.path = target;
       head.authority = host;
     } else {
@@ -258,11 +258,10 @@ export class Http1ServerConnection implements ServerStream {
     if (this.#framing.problem !== undefined) return this.#framing.problem;
     if (version === 10 && !this.#settings.acceptHttp10) return PROBLEMS.http10;
     head.hasBody = this.#framing.length !== NO_BODY;
-    this.#readConnectionHeaders(head);
-    return undefined;
+    return this.#readConnectionHeaders(head);
   }
 
-  #readConnectionHeaders(head: RequestHead): void {
+  #readConnectionHeaders(head: RequestHead): Http1Problem | undefined {
     const headers = head.headers;
     const connection = connectionOptions(headers);
     this.#closeAfter =
@@ -270,8 +269,13 @@ export class Http1ServerConnection implements ServerStream {
       (head.version === 11 ? connection !== undefined && hasOption(connection, "close") : connection === undefined || !hasOption(connection, "keep-alive"));
     const upgrade = connection !== undefined && hasOption(connection, "upgrade") ? headers.get(UPGRADE) : undefined;
     head.upgrade = upgrade?.toLowerCase();
+    // Nobody has to switch to HTTP/2 in the clear: the request stands as it is (RFC 9113 3.1).
+    if (head.upgrade === "h2c") {
+      head.upgrade = undefined;
+      headers.remove(HTTP2_SETTINGS);
+    }
     head.expectsContinue = head.hasBody && head.version === 11 && headers.get(EXPECT)?.toLowerCase() === "100-continue";
-    if (connection !== undefined) removeNominated(headers, connection);
+    return connection === undefined || removeNominated(headers, connection) ? undefined : PROBLEMS.badConnection;
   }
 
   #refuse(problem: Http1Problem): void {
