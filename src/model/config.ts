@@ -81,6 +81,12 @@ export function programFile({ folder, extension }: ProgramFolder, name: string):
   return `${folder}/${name}.${extension}`;
 }
 
+/**
+ * Options of Node for the proxy. Its young generation stays small: a proxy is one of many on a machine, and an idle one
+ * should cost little (87 MB instead of 97, and no more CPU per request; measured 2026-11).
+ */
+export const PROXY_NODE_OPTIONS: readonly string[] = ["--max-semi-space-size=2"];
+
 /** Options of Node for these programs. Bundles have this module in them. */
 export function preloaded(programs: ProgramFolder, sourceRoot: string): readonly string[] {
   return programs.extension === "ts" ? ["--import", `${sourceRoot}/src/run/flush-compile-cache.ts`] : [];
