@@ -40,11 +40,12 @@ export function stateFolder(terminal: Terminal, name: string): string {
 }
 
 /** Makes the folder, or refuses one that a newer Weft wrote. */
-export async function openStateFolder(files: Files, folder: string): Promise<void> {
+export async function openStateFolder(files: Files, folder: string, uid: number): Promise<void> {
   try {
     await files.makeDirectory(folder, { mode: 0o700 });
   } catch (error) {
-    throw new CliError(`the state folder cannot be made: ${error instanceof Error ? error.message : String(error)}; set XDG_STATE_HOME to a folder of yours`);
+    const next = uid === 0 ? "remove what is in its way" : "set XDG_STATE_HOME to a folder of yours";
+    throw new CliError(`the state folder cannot be made: ${error instanceof Error ? error.message : String(error)}; ${next}`);
   }
   const file = `${folder}/schema`;
   const found = (await files.stat(file)) === undefined ? undefined : Number(await files.readText(file));

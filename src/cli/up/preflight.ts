@@ -15,12 +15,12 @@ const PROGRAMS: Readonly<Record<string, string>> = {
 };
 
 /** Ordinary users often have no sbin in their PATH, where ip and nft are. */
-export function searchPath(terminal: Terminal): string {
+export function searchPath(terminal: Pick<Terminal, "env">): string {
   const folders = (terminal.env["PATH"] ?? "").split(":").filter((folder) => folder.startsWith("/"));
   return [...new Set([...folders, "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"])].join(":");
 }
 
-export async function requirePrograms(host: Pick<Host, "files">, terminal: Terminal): Promise<void> {
+export async function requirePrograms(host: Pick<Host, "files">, terminal: Pick<Terminal, "env" | "uid">): Promise<void> {
   const folders = searchPath(terminal).split(":");
   const missing: string[] = [];
   for (const program of Object.keys(PROGRAMS)) {

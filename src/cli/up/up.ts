@@ -46,7 +46,7 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   if ((await findRunning(host.files, stateDir)) !== undefined) return applyToRunning(context, options, manifests);
   if (options.detach && !options.background) return detach(context, stateDir);
   if (options.fresh) await host.files.remove(stateDir);
-  await openStateFolder(host.files, stateDir);
+  await openStateFolder(host.files, stateDir, terminal.uid);
   const nodes = wanted ?? (await readRecord(host.files, stateDir))?.nodes.length ?? DEFAULT_NODES;
   const images = await rememberImages(host.files, stateDir, manifests.images);
 
