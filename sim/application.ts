@@ -1,8 +1,8 @@
 /** Applications of a scenario: a service that says who it is, and a client that sends one request a connection or keeps it. */
 import type { Connection, Net } from "#host/net.ts";
 
-/** Answers every request with `answer`, as HTTP/1.1 with keep-alive. */
-export async function serveText(net: Net, options: { readonly netns: string; readonly port: number; readonly answer: string }): Promise<void> {
+/** Answers every request with what `answer` gives, as HTTP/1.1 with keep-alive. */
+export async function serveText(net: Net, options: { readonly netns: string; readonly port: number; readonly answer: () => string }): Promise<void> {
   const { netns, port, answer } = options;
   await net.listen({ address: { ip: "0.0.0.0", port }, netns }, (connection) => {
     let text = "";
@@ -11,7 +11,8 @@ export async function serveText(net: Net, options: { readonly netns: string; rea
         text += Buffer.from(bytes).toString("latin1");
         for (let end = text.indexOf("\r\n\r\n"); end >= 0; end = text.indexOf("\r\n\r\n")) {
           text = text.slice(end + 4);
-          connection.write(`HTTP/1.1 200 OK\r\ncontent-length: ${answer.length}\r\n\r\n${answer}`);
+          const body = answer();
+          connection.write(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
         }
       },
       onEnd: () => connection.end(),

@@ -41,12 +41,23 @@ export interface SimulatedCluster {
   /** Lets virtual time pass until it holds. */
   until(what: string, holds: () => boolean | Promise<boolean>): Promise<void>;
   readonly problems: readonly string[];
+  /** Ends the API server, as its machine would: nothing of it answers until `startApi`, which finds all that was stored. */
+  stopApi(): Promise<void>;
+  startApi(): Promise<void>;
   stop(): Promise<void>;
+}
+
+export interface ClusterOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly application: Application;
+  /** The machine as the programs of pods see it: a scenario may spoil it. */
+  readonly podHost?: (host: Host) => Host;
 }
 
 export type SimObject = { [K in KindId]: { readonly kind: K; readonly object: Kinds[K] } }[KindId];
 
-export async function startCluster(options: { readonly seed: number; readonly nodes: number; readonly application: Application }): Promise<SimulatedCluster> {
+export async function startCluster(options: ClusterOptions): Promise<SimulatedCluster> {
   const world = new FakeWorld({ seed: options.seed });
   const { clock } = world;
   const files = new FakeFiles(clock);
@@ -58,15 +69,17 @@ export async function startCluster(options: { readonly seed: number; readonly no
   const certificates = await makeCertificates(CONTROL, config.nodes);
   const running: { name: string; part: Running }[] = [];
 
-  const server = await startApiServer({
-    host: root,
-    address: { ip: CONTROL, port: 6443 },
-    tls: { ...certificates.api, clientCa: certificates.api.ca },
-    storagePath: "/var/api.db",
-    admission: [inject],
-    serviceCidr: config.serviceCIDR,
-    onBug: (error, what) => problems.push(`${what}: ${String(error)}`),
-  });
+  const startServer = () =>
+    startApiServer({
+      host: root,
+      address: { ip: CONTROL, port: 6443 },
+      tls: { ...certificates.api, clientCa: certificates.api.ca },
+      storagePath: "/var/api.db",
+      admission: [inject],
+      serviceCidr: config.serviceCIDR,
+      onBug: (error, what) => problems.push(`${what}: ${String(error)}`),
+    });
+  let server = await startServer();
   const api = connectApi({ host: root, url: config.apiUrl, tls: certificates.admin });
   const control = startControl(root, {
     api: connectApi({ host: root, url: config.apiUrl, tls: certificates.control, userAgent: "weft-control" }),
@@ -91,7 +104,7 @@ export async function startCluster(options: { readonly seed: number; readonly no
     const agent = await world.drive(bringUp({ host, config, node, address, tls, log: logOf(`agent ${node}`) }));
     running.push({ name: node, part: agent });
     await world.drive(heartbeat(api, node, clock.now()));
-    const runtime = startNodeRuntime({ world, files, config, node, tls, application: options.application });
+    const runtime = startNodeRuntime({ ...options, world, files, config, node, tls });
     runtimes.set(node, runtime);
     running.push({ name: `runtime ${node}`, part: runtime });
   }
@@ -112,6 +125,14 @@ export async function startCluster(options: { readonly seed: number; readonly no
         await world.pass(10);
       }
       throw new Error(`seed ${options.seed}: 30 s of virtual time passed, and not: ${what}\n${problems.join("\n")}\n${world.traceText()}`);
+    },
+    async stopApi() {
+      await world.drive(server.stop());
+      world.record("API server", "is gone");
+    },
+    async startApi() {
+      server = await world.drive(startServer());
+      world.record("API server", "is back");
     },
     async stop() {
       for (const { part } of running.toReversed()) await world.drive(part.stop());

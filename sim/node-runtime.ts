@@ -28,6 +28,7 @@ export interface NodeRuntimeOptions {
   readonly tls: Certificates;
   /** What a container's image does. */
   readonly application: Application;
+  readonly podHost?: ((host: Host) => Host) | undefined;
 }
 
 export function podNetns(pod: Pod): string {
@@ -88,14 +89,15 @@ interface PodStart extends NodeRuntimeOptions {
   readonly proxies: Map<string, Proxy>;
 }
 
-async function startPod({ world, files, config, node, host, api, pod, proxies, application }: PodStart): Promise<void> {
+async function startPod({ world, files, config, node, host, api, pod, proxies, application, podHost: spoiled }: PodStart): Promise<void> {
   const { name, namespace = "default", uid = "" } = pod.metadata;
   const netns = podNetns(pod);
   const folder = `${config.runDir}/nodes/${node}`;
   await host.netns.create(netns);
   const podIP = await cniAdd(host, `${folder}/cni.sock`, { namespace, name, uid, netns });
   world.record(`runtime ${node}`, `Pod ${namespace}/${name} wired as ${podIP}`);
-  const podHost = fakeHost(world, { name: `${namespace}/${name}`, netns, files });
+  const sound = fakeHost(world, { name: `${namespace}/${name}`, netns, files });
+  const podHost = spoiled?.(sound) ?? sound;
   if (pod.spec.containers.some((container) => container.name === "istio-proxy")) {
     const proxy = await startProxy(podHost, { bootstrap: JSON.stringify(bootstrapOf(pod, podIP, `${folder}/pods/${uid}/xds.sock`)) });
     proxies.set(`${namespace}/${name}`, proxy);
