@@ -21,7 +21,8 @@ test("traffic flows on without the API server, and changes arrive when it is bac
       await startApi();
       await reviews.routeTo("v2");
       await world.pass(200);
-      const names = async (kind: "Pod" | "VirtualService") => (await world.drive(api.list(kind, { namespace: "default" }))).items.map(({ metadata }) => metadata.name);
+      const names = async (kind: "Pod" | "VirtualService") =>
+        (await world.drive(api.list(kind, { namespace: "default" }))).items.map(({ metadata }) => metadata.name);
       assert.equal((await names("Pod")).length, 3);
       assert.deepEqual(await names("VirtualService"), ["reviews"]);
       const problems = await reviews.end();
