@@ -100,14 +100,14 @@ function moved(question: Question, live: Addresses, imagined: Addresses): Questi
   return { ...question, host, to: question.to.replace(question.host, host) };
 }
 
-/** An answer without what is different in every cluster: addresses, and names of what controllers make. */
+/** An answer without what is different in every cluster: addresses, names of what controllers make, and where the gateway's pod is. */
 function essence({ verdict, effect, hops, ways }: Answer): unknown {
-  const nameOf = (text: string): string => text.replace(/^istio-ingressgateway-\S+ \(.*$/, "the gateway").replace(/^\d[\d.]*:/, "an address:");
+  const nameOf = (text: string): string => text.replace(/^istio-ingressgateway-\S+ \(.*$/, "the gateway").replace(/^\d+\.\d+\.\d+\.\d+/, "an address");
   return {
     verdict,
     effect,
     ways: ways.map((way) => ({ ...way, target: nameOf(way.target) })).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
-    hops: hops.map((hop) => [
+    hops: (hops.some(({ hop }) => hop === "gateway") ? [] : hops).map((hop) => [
       hop.hop,
       hop.known,
       hop.verdict,

@@ -92,8 +92,10 @@ function withAddresses(services: readonly Service[]): readonly Service[] {
   const pool = new AddressPool("10.96.0.0/16", 100);
   for (const { spec } of services) if (spec.clusterIP !== undefined) pool.take(spec.clusterIP);
   const balancers = new AddressPool("192.168.99.240/28", 0);
+  for (const { status } of services) for (const { ip } of status?.loadBalancer?.ingress ?? []) if (ip !== undefined) balancers.take(ip);
   return services.map((service) => {
-    const status = service.spec.type === "LoadBalancer" ? { status: service.status ?? { loadBalancer: { ingress: [{ ip: balancers.next() }] } } } : {};
+    const hasBalancer = (service.status?.loadBalancer?.ingress ?? []).length > 0;
+    const status = service.spec.type === "LoadBalancer" && !hasBalancer ? { status: { loadBalancer: { ingress: [{ ip: balancers.next() }] } } } : {};
     if (service.spec.type === "ExternalName" || (service.spec.clusterIP ?? "") !== "") return { ...service, ...status };
     const clusterIP = pool.next();
     return { ...service, ...status, spec: { ...service.spec, clusterIP, clusterIPs: [clusterIP] } };

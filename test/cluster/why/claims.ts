@@ -52,8 +52,10 @@ export function claimsOf(answer: Answer, question: Question, seen: Observed, evi
   const { logs, id } = evidence;
   const targetName = answer.target.replace(/ \(.*$/, "");
   const targetKey = [...logs.keys()].find((key) => key.endsWith(`/${targetName}`)) ?? "";
-  const client = lineOf(logs.get(question.from), id);
-  const server = lineOf(logs.get(targetKey), id);
+  // A pod that calls itself writes both lines into one log.
+  const isItself = targetKey === question.from;
+  const client = isItself ? undefined : lineOf(logs.get(question.from), id);
+  const server = isItself ? undefined : lineOf(logs.get(targetKey), id);
   const deciding = answer.hops.findLast(({ verdict }) => verdict === "denied");
   const claims =
     deciding === undefined
@@ -117,7 +119,8 @@ function requestClaim(answer: Answer, { body }: Observed): Claim | undefined {
 function policyClaim(deciding: Hop, { why }: Observed, server: LogLine | undefined): Claim | undefined {
   if (deciding.hop !== "proxy in" || deciding.by === undefined) return undefined;
   const name = formatProvenance(deciding.by);
-  const told = [why, server?.details].filter((text) => text !== undefined);
+  // Of a connection that was refused the client's proxy knows no more than that it ended.
+  const told = [why?.startsWith("denied") === true ? why : undefined, server?.details].filter((text) => text !== undefined);
   if (told.length === 0) return undefined;
   return claim(
     "policy",

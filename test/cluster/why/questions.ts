@@ -43,7 +43,7 @@ const named: readonly (readonly [service: string, namespace: string, port: numbe
   ["front", "alpha", 8080, "http"],
   ["bare", "alpha", 80, "http"],
   ["nobody", "alpha", 80, "http"],
-  ["raw", "alpha", 8081, "http"],
+  ["raw", "plain", 8081, "http"],
   ["alias", "alpha", 80, "http"],
   ["api", "beta", 8080, "http"],
   ["api", "beta", 8080, "http"],

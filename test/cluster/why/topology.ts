@@ -97,7 +97,6 @@ export const services: readonly KubeObject[] = [
   service("alpha", "front", "front", [{ name: "http", port: 8080 }]),
   service("alpha", "bare", "bare", [{ name: "http", port: 80, target: "http" }]),
   service("alpha", "nobody", "nobody", [{ name: "http", port: 80 }]),
-  service("alpha", "raw", "web", [{ port: 8081, target: 8080 }]),
   service("beta", "api", "api", [
     { name: "http-api", port: 8080, target: "http" },
     { name: "tcp-line", port: 9000, target: "line" },
@@ -109,6 +108,7 @@ export const services: readonly KubeObject[] = [
     { name: "tcp-line", port: 9000 },
     { name: "dns-udp", port: 5300, udp: true },
   ]),
+  service("plain", "raw", "tool", [{ port: 8081, target: 8080 }]),
   object("v1", "Service", "alpha", "alias", { spec: { type: "ExternalName", externalName: "old.plain.svc.cluster.local" } }),
 ];
 
