@@ -1,6 +1,7 @@
 /** The `weft` command on the real machine. */
 import { spawn } from "node:child_process";
-import { dirname, join } from "node:path";
+import { constants } from "node:os";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cli, type Terminal } from "#cli/cli.ts";
 import { realHost } from "#host/real/real.ts";
@@ -37,12 +38,14 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 /** The proxy is another program: it runs as a process of its own, on this terminal. */
-function proxy(file: string): Promise<number> {
-  const child = spawn(process.execPath, [join(sourceRoot, "src/bin/proxy.ts"), "-c", file], { stdio: "inherit" });
-  for (const signal of SIGNALS) process.on(signal, () => child.kill(signal));
-  return new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
+function node(nodeArgs: readonly string[]): Promise<number> {
+  const child = spawn(process.execPath, nodeArgs, { stdio: "inherit" });
+  // A terminal sends Ctrl-C to both.
+  process.on("SIGINT", () => (terminal.inputIsTty ? undefined : child.kill("SIGINT")));
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve) => child.on("exit", (code, signal) => resolve(code ?? 128 + (constants.signals[signal ?? "SIGTERM"] ?? 0))));
 }
 
-process.exitCode = await cli({ host: realHost(), terminal }, args, { proxy });
+process.exitCode = await cli({ host: realHost(), terminal }, args, { node });
 // Sockets of an ended cluster must not keep the command alive; output to a pipe is written first.
 process.stdout.write("", () => process.stderr.write("", () => process.exit()));

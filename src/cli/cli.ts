@@ -18,8 +18,8 @@ import type { WhyOptions } from "./why/why.ts";
 export type { Terminal } from "./context.ts";
 
 export interface OtherPrograms {
-  /** `weft proxy -c FILE`; resolves when it ended. */
-  proxy(file: string): Promise<number>;
+  /** Runs Node with these arguments on this terminal; resolves with its exit status. */
+  node(args: readonly string[]): Promise<number>;
 }
 
 export async function cli(context: CliContext, args: readonly string[], others: OtherPrograms): Promise<number> {
@@ -64,7 +64,7 @@ function buildProgram(context: CliContext, others: OtherPrograms, finish: Finish
   addClusterCommands(program, context, finish);
   addWhyCommand(program, context, finish);
   addFlowsCommand(program, context, finish);
-  addProxyCommand(program, others, finish);
+  addProxyCommand(program, context, others, finish);
   program
     .command("completion")
     .description("print a completion script")
@@ -198,11 +198,15 @@ function addFlowsCommand(program: Command, context: CliContext, finish: Finish):
     );
 }
 
-function addProxyCommand(program: Command, others: OtherPrograms, finish: Finish): void {
+function addProxyCommand(program: Command, { host, terminal }: CliContext, others: OtherPrograms, finish: Finish): void {
   program
     .command("proxy")
     .description("run the proxy alone from an Envoy bootstrap, JSON or YAML")
     .requiredOption("-c, --config-path <file>", "the bootstrap")
     .addHelpText("after", "\nExample:\n  weft proxy -c bootstrap.yaml")
-    .action(async ({ configPath }: { readonly configPath: string }) => finish(await others.proxy(configPath)));
+    .action(async ({ configPath }: { readonly configPath: string }) => {
+      const [{ bundledPrograms }, { preloaded, programFile }] = await Promise.all([import("./up/bundled-programs.ts"), import("#model/config.ts")]);
+      const programs = await bundledPrograms(host, terminal.sourceRoot);
+      finish(await others.node([...preloaded(programs, terminal.sourceRoot), programFile(programs, "proxy"), "-c", configPath]));
+    });
 }
