@@ -192,8 +192,9 @@ export class DeltaClient {
     const kind = response.typeUrl.slice(response.typeUrl.lastIndexOf(".") + 1);
     const error = problems.map((problem) => `${kind} ${problem}`).join("; ");
     if (error !== "") this.#options.log.warn(`refused configuration: ${error}`);
-    this.#send(state, { responseNonce: response.nonce, ...(error === "" ? {} : { error }) });
+    // First what the response made us want (endpoints of new clusters): a server that hears the answer goes on to the routes.
     this.resubscribe();
+    this.#send(state, { responseNonce: response.nonce, ...(error === "" ? {} : { error }) });
     this.#options.onUpdate(error === "" ? "accepted" : "rejected");
   }
 }
