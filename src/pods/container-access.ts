@@ -38,7 +38,7 @@ export async function commandInContainer(
   const pid = await process?.mainPid();
   if (pid === undefined) throw new Error(`container ${container.name} is not running`);
   const { uid, gid, hostUid, workingDirectory } = spec;
-  const env = { ...(terminal ? terminalEnvironment : {}), ...spec.env };
+  const env = { HOSTNAME: spec.hostname, ...(terminal ? terminalEnvironment : {}), ...spec.env };
   return { command: enterCommand({ pid, uid, gid, hostUid, env, workingDirectory, command, terminal, seccomp: context.seccomp }), env: launchEnvironment };
 }
 
