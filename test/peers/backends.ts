@@ -1,5 +1,6 @@
 /** What the proxies under test forward to. Each listens on a port of its own. */
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 
 export interface Backends {
@@ -11,13 +12,15 @@ export interface Backends {
   readonly echo: number;
   /** Answers with the bytes that the path spells out in base64url: whatever an upstream may get wrong. */
   readonly broken: number;
+  /** As `http`, with TLS; 0 without a certificate for it. */
+  readonly tls: number;
   stop(): void;
 }
 
 /** Nobody listens at the ports below 1024 of a test machine's loopback, this one least of all. */
 export const DEAD_PORT = 1;
 
-export async function startBackends(): Promise<Backends> {
+export async function startBackends(identity?: { readonly certificate: string; readonly privateKey: string }): Promise<Backends> {
   const sockets = new Set<Socket>();
   const servers: Server[] = [];
   const listening = async (server: Server): Promise<number> => {
@@ -35,6 +38,7 @@ export async function startBackends(): Promise<Backends> {
     silent: await listening(createServer()),
     echo: await listening(createServer({ allowHalfOpen: true }, (socket) => void socket.pipe(socket))),
     broken: await listening(createServer((socket) => socket.once("data", (bytes) => answerAsTold(socket, bytes.toString("latin1"))))),
+    tls: identity === undefined ? 0 : await listening(createTlsServer({ cert: identity.certificate, key: identity.privateKey }, tellRequest)),
     stop() {
       for (const server of servers) server.close();
       for (const socket of sockets) socket.destroy();
@@ -48,11 +52,13 @@ function answerAsTold(socket: Socket, head: string): void {
 }
 
 function telling(): Server {
-  return createHttpServer({ keepAliveTimeout: 600_000 }, (incoming, outgoing) => {
-    const chunks: Buffer[] = [];
-    incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-    incoming.on("end", () => tell(incoming, outgoing, Buffer.concat(chunks)));
-  });
+  return createHttpServer({ keepAliveTimeout: 600_000 }, tellRequest);
+}
+
+function tellRequest(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  const chunks: Buffer[] = [];
+  incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+  incoming.on("end", () => tell(incoming, outgoing, Buffer.concat(chunks)));
 }
 
 /** Headers that a proxy decides on; others differ by nature (x-request-id) or are the client's own. */

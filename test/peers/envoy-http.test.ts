@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { startBackends, type Backends } from "./backends.ts";
-import { type Difference, prometheusOf, settledComparison, statsOf } from "./counters.ts";
+import { type Difference, KNOWN_DIFFERENCES, prometheusOf, settledComparison, statsOf } from "./counters.ts";
 import { httpBootstrap } from "./http-bootstrap.ts";
 import { BODIES, broken, CHANGING, DENIED, EDGE, FAILURES, ROUTING } from "./http-requests.ts";
 import { type HttpAnswer, rawExchange, readAnswer } from "./raw-exchange.ts";
@@ -48,13 +48,9 @@ const DIFFERENT: readonly { readonly send: string; readonly statuses: readonly [
 ];
 
 const KNOWN: readonly Difference[] = [
-  { stat: /[._]total_match_count/, why: "how many endpoints took a transport socket is not counted" },
-  { stat: /connections_accepted_per_socket_event/, why: "Node accepts one connection at a time" },
-  { stat: /worker_/, why: "a proxy of Weft's has one worker, so nothing is kept per worker" },
-  { stat: /_rx_bytes_buffered/, why: "nothing is buffered between two turns of the event loop" },
+  ...KNOWN_DIFFERENCES,
   { stat: /downstream_cx_tx_bytes_total/, why: "x-envoy-upstream-service-time has as many digits as it took milliseconds" },
   { stat: /upstream_cx_tx_bytes_total/, why: "a chunked request body is cut into chunks anew" },
-  { stat: /downstream_cx_delayed_close_timeout/, why: "a race: Weft half-closes, so that the client mostly closes before the deadline" },
 ];
 
 const FAMILY = /^(http\.(ingress|edge)|cluster\.(?!apart)\w+|listener\.(ingress|edge))\./;

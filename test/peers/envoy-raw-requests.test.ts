@@ -91,7 +91,7 @@ describe("malformed requests to Weft's proxy and to Envoy", { skip: skipWithoutE
     if (isSame) return undefined;
     const isStricter = weft.end === "refused" && weft.told.every((one, i) => one === envoy.told[i]);
     if (isStricter && STRICTER.some(({ rule }) => rule.test(request.bytes))) return undefined;
-    return `${request.name} ${JSON.stringify(request.bytes.slice(0, 300))}\n   weft  ${weft.statuses} ${weft.end} ${weft.told.join(" ")}\n   envoy ${envoy.statuses} ${envoy.end} ${envoy.told.join(" ")}`;
+    return `${request.name} ${JSON.stringify(request.bytes.slice(0, 300))}\n   weft  ${weft.statuses.join(",")} ${weft.end} ${weft.told.join(" ")}\n   envoy ${envoy.statuses.join(",")} ${envoy.end} ${envoy.told.join(" ")}`;
   };
 
   const compareAll = async (requests: readonly RawRequest[]): Promise<readonly string[]> => {

@@ -4,6 +4,9 @@ import { connect as connectTls, type ConnectionOptions } from "node:tls";
 
 export interface RawOptions {
   readonly port: number;
+  /** Where to connect to, 127.0.0.1 unless told; and from. */
+  readonly to?: string;
+  readonly from?: string;
   /** Sent at once; several are sent one after the other, with a pause that lets each arrive alone. */
   readonly send: string | readonly string[];
   readonly tls?: ConnectionOptions;
@@ -26,12 +29,13 @@ export interface RawAnswer {
 const SILENCE_MS = 10_000;
 const PAUSE_MS = 40;
 
-export function rawExchange({ port, send, tls, end, resetAfterMs, silenceMs = SILENCE_MS }: RawOptions): Promise<RawAnswer> {
+export function rawExchange({ port, to = "127.0.0.1", from, send, tls, end, resetAfterMs, silenceMs = SILENCE_MS }: RawOptions): Promise<RawAnswer> {
   return new Promise((resolve) => {
     let text = "";
     let ended: RawAnswer["ended"] = "closed";
     let error: string | undefined;
-    const socket = tls === undefined ? connect(port, "127.0.0.1") : connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false, ...tls });
+    const where = { port, host: to, ...(from === undefined ? {} : { localAddress: from }) };
+    const socket = tls === undefined ? connect(where) : connectTls({ ...where, rejectUnauthorized: false, ...tls });
     const parts = typeof send === "string" ? [send] : [...send];
     const sendNext = (): void => {
       const part = parts.shift();

@@ -17,7 +17,7 @@ export const FLAG = {
   delayInjected: "DI",
 } as const;
 
-export function resetText(reason: string, transportFailure: string | undefined, retried: boolean): string {
-  const cause = transportFailure === undefined ? "" : `, transport failure reason: ${transportFailure}`;
-  return `upstream connect error or disconnect/reset before headers. ${retried ? "retried and the latest reset reason" : "reset reason"}: ${reason}${cause}`;
+/** What exactly went wrong is for the log: a stranger learns nothing of the hosts behind. */
+export function resetText(reason: string, retried: boolean): string {
+  return `upstream connect error or disconnect/reset before headers. ${retried ? "retried and the latest reset reason" : "reset reason"}: ${reason}`;
 }

@@ -69,7 +69,7 @@ function origin(by: string | undefined): string {
 export function overflow(detail: string, retried: boolean): OwnAnswer {
   return {
     status: 503,
-    body: resetText("overflow", undefined, retried),
+    body: resetText("overflow", retried),
     details: "upstream_reset_before_response_started{overflow}",
     flags: FLAG.upstreamOverflow,
     overloaded: true,
@@ -81,7 +81,7 @@ export function notConnected(endpoint: TriedEndpoint, failure: ConnectFailure): 
   const reason = failure.kind === "timeout" ? "connection timeout" : "remote connection failure";
   return {
     status: 503,
-    body: resetText(reason, failure.isTls ? failure.detail : undefined, endpoint.retried),
+    body: resetText(reason, endpoint.retried),
     details: `upstream_reset_before_response_started{${`${reason}${failure.kind === "timeout" ? "" : `|${failure.detail}`}`.replaceAll(" ", "_")}}`,
     flags: FLAG.upstreamConnectionFailure,
     why: `no connection to ${endpoint.text} of cluster "${endpoint.cluster}": ${failure.detail}`,
@@ -92,7 +92,7 @@ export function endedBeforeAnswer(endpoint: TriedEndpoint, failure: { readonly i
   const reason = failure.isProtocol ? "protocol error" : "connection termination";
   return {
     status: failure.isProtocol ? 502 : 503,
-    body: resetText(reason, undefined, endpoint.retried),
+    body: resetText(reason, endpoint.retried),
     details: `upstream_reset_before_response_started{${reason.replace(" ", "_")}}`,
     flags: failure.isProtocol ? FLAG.upstreamProtocolError : FLAG.upstreamConnectionTermination,
     why: `${endpoint.text} ended the connection before it answered${failure.isProtocol ? `: ${failure.detail}` : ""}`,

@@ -125,7 +125,7 @@ async function compileChain(chain: FilterChain, { path, index, manager }: { path
     switch (config.$typeName) {
       case "envoy.extensions.filters.network.rbac.v3.RBAC": {
         const network = config as RBAC;
-        const scope = machine.stats.plain(network.statPrefix === "" ? "rbac" : network.statPrefix.replace(/\.$/, ""));
+        const scope = machine.stats.networkRbac(network.statPrefix.replace(/\.$/, ""));
         rbac.push({ filter: compileRbacFilter(network, at), stats: new RbacStats(scope, "", network.shadowRulesStatPrefix) });
         break;
       }

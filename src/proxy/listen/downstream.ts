@@ -18,7 +18,8 @@ export class Downstream implements ConnectionView {
   applicationProtocols: readonly string[] = [];
   peer: PeerIdentity | undefined = undefined;
   tls: TlsFacts | undefined = undefined;
-  readonly localUri: string | undefined = undefined;
+  /** SPIFFE ID of our own certificate. */
+  localUri: string | undefined = undefined;
   /** For the connection's own log line. */
   readonly startedAtMs: number;
   bytesReceived = 0;
@@ -62,8 +63,9 @@ export class Downstream implements ConnectionView {
   }
 
   /** After the TLS handshake. */
-  secured(tls: TlsFacts): void {
+  secured(tls: TlsFacts, localUri: string | undefined): void {
     this.tls = tls;
+    this.localUri = localUri;
     this.serverName = tls.serverName ?? this.serverName;
     if (tls.peerCertificate !== undefined) this.peer = { uris: tls.peerUris, dnsNames: tls.peerDnsNames, subject: "" };
   }

@@ -1,6 +1,7 @@
 /** `listener.<stat_prefix>.*`: connections from accept to close, and why TLS failed. */
 import type { NetError, TlsFacts } from "#host/net.ts";
 import type { Counter, Histogram, Scope } from "#proxy/stats/stats.ts";
+import type { InspectorStats } from "./inspector-stats.ts";
 import { TlsStats } from "#proxy/tls/tls-stats.ts";
 
 export class ListenerStats {
@@ -16,7 +17,10 @@ export class ListenerStats {
   readonly #scope: Scope;
   #tls: TlsStats | undefined;
 
-  constructor(scope: Scope) {
+  readonly inspectors: InspectorStats;
+
+  constructor(scope: Scope, inspectors: InspectorStats) {
+    this.inspectors = inspectors;
     this.#scope = scope;
     this.cxTotal = scope.counter("downstream_cx_total");
     this.cxActive = scope.gauge("downstream_cx_active");

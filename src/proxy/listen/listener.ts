@@ -15,6 +15,7 @@ import { readClientHello, sniffHttp } from "./client-hello.ts";
 import type { ChainRuntime, ListenerConfig } from "./compile-listener.ts";
 import { connectionRecord } from "./connection-record.ts";
 import { addressText, Downstream } from "./downstream.ts";
+import { InspectorStats } from "./inspector-stats.ts";
 import { ListenerStats } from "./listener-stats.ts";
 import type { OpenConnections } from "./open-connections.ts";
 import { TcpSession } from "./tcp-proxy.ts";
@@ -36,7 +37,7 @@ export class ListenerRuntime {
     this.config = config;
     this.#machine = machine;
     this.#find = find;
-    this.#stats = new ListenerStats(machine.stats.listener(config.statName));
+    this.#stats = new ListenerStats(machine.stats.listener(config.statName), new InspectorStats(machine.stats));
   }
 
   /** The address it listens at; differs from the configured one when that had port 0. */
@@ -98,15 +99,16 @@ export class ListenerRuntime {
   choose(downstream: Downstream, first: Uint8Array | undefined): void {
     const { config } = this;
     const chain = config.chains[config.match.match(downstream)];
-    this.#opened(downstream);
     if (chain === undefined) {
       this.#stats.noChain.value++;
+      this.#logs(downstream);
       downstream.flags = FLAG.noRoute;
       // Plain text under STRICT ends here; Envoy's words for it.
       const arrived = downstream.transportProtocol === "" ? "connection" : downstream.transportProtocol;
       this.#refuse(downstream, `filter_chain_not_found: no filter chain of listener ${this.name} is for this ${arrived}`);
       return;
     }
+    this.#opened(downstream);
     if (chain.tls === undefined) {
       const handler = this.#handler(chain, downstream);
       if (handler === undefined) return;
@@ -136,7 +138,7 @@ export class ListenerRuntime {
         this.#machine.wheel.cancel(deadline);
         const { tls } = connection.facts;
         this.#stats.secured(tls);
-        if (tls !== undefined) downstream.secured(tls);
+        if (tls !== undefined) downstream.secured(tls, chain.tls?.localUri);
         const handler = this.#handler(chain, downstream);
         if (handler !== undefined) connection.handle(handler);
       },
@@ -146,6 +148,8 @@ export class ListenerRuntime {
         this.#stats.tlsFailed(error);
         if (error !== undefined) {
           downstream.transportFailure = `TLS error: ${error.message}`;
+          // Whom it claimed to be belongs into the log.
+          if (connection.facts.tls !== undefined) downstream.secured(connection.facts.tls, undefined);
           this.#machine.refused({ details: `TLS handshake failed: ${error.message}`, downstream });
         }
         downstream.end();
@@ -170,17 +174,24 @@ export class ListenerRuntime {
     return session;
   }
 
-  /** It has a chain, or will never have one: from here on it is a connection, and has one end. */
+  /** It has a chain: from here on it counts as a connection, and has one end. */
   #opened(downstream: Downstream): void {
-    const { stats, accessLogs } = { stats: this.#stats, accessLogs: this.config.accessLogs };
+    const stats = this.#stats;
     stats.cxTotal.value++;
     stats.cxActive.value++;
+    this.#logs(downstream);
+    const logged = downstream.ended;
     downstream.ended = () => {
       stats.cxActive.value--;
       stats.cxDestroy.value++;
       stats.cxLength.record(this.#machine.clock.monotonic() - downstream.startedAtMs);
-      if (accessLogs.any) accessLogs.write(connectionRecord(this.#machine, downstream));
+      logged?.();
     };
+  }
+
+  #logs(downstream: Downstream): void {
+    const { accessLogs } = this.config;
+    if (accessLogs.any) downstream.ended = () => accessLogs.write(connectionRecord(this.#machine, downstream));
   }
 
   #refuse(downstream: Downstream, details: string): void {
@@ -250,11 +261,16 @@ class Inspection implements ConnectionHandler {
         this.#downstream.transportProtocol = "tls";
         this.#downstream.serverName = hello.serverName;
         this.#downstream.applicationProtocols = hello.alpn;
-      } else this.#downstream.transportProtocol = "raw_buffer";
+        this.#stats.inspectors.sawTls(hello);
+      } else {
+        this.#stats.inspectors.sawTls(undefined);
+        this.#downstream.transportProtocol = "raw_buffer";
+      }
     }
     if (this.#needsHttp) {
       const protocol = sniffHttp(this.#bytes);
       if (protocol === undefined) return;
+      this.#stats.inspectors.sawHttp(protocol);
       if (protocol !== "") this.#downstream.applicationProtocols = [protocol];
     }
     this.#end();

@@ -10,6 +10,7 @@ import type { ProxyMachine } from "#proxy/machine.ts";
 import type { Measured } from "#proxy/stats/measured.ts";
 import type { Counter, Scope } from "#proxy/stats/stats.ts";
 import { WheelEntry } from "#proxy/timer-wheel.ts";
+import { failureWords } from "#proxy/upstream/failure-words.ts";
 import type { ClusterRuntime } from "#proxy/upstream/cluster.ts";
 import type { Endpoint } from "#proxy/upstream/endpoint.ts";
 import { addressText, type Downstream } from "./downstream.ts";
@@ -166,11 +167,14 @@ export class TcpSession implements ConnectionHandler, AccessRecord, Measured {
     endpoint.active++;
     endpoint.cxTotal++;
     cluster.stats.cxTotal.value++;
+    cluster.stats.rqPendingTotal.value++;
     cluster.stats.cxActive.value++;
     const { connection } = this.downstream;
     this.#upstream = endpoint.open({
       onConnect: () => {
         this.#connected = true;
+        cluster.stats.rqTotal.value++;
+        cluster.stats.cxConnectTime.record(this.machine.clock.monotonic() - this.#connectedAt);
         this.upstreamLocal = addressText(this.#upstream?.facts.local);
         connection.resume();
         if (this.#downstreamEnded) this.#upstream?.end();
@@ -198,7 +202,7 @@ export class TcpSession implements ConnectionHandler, AccessRecord, Measured {
     endpoint.active--;
     cluster.stats.cxActive.value--;
     const durationMs = this.machine.clock.monotonic() - this.#connectedAt;
-    cluster.stats.closed({ byPeer: !this.#closedUpstream, active: false, durationMs, requests: undefined });
+    cluster.stats.closed({ byPeer: !this.#closedUpstream, active: this.#connected, durationMs, requests: undefined });
     if (this.#connected) {
       if (error !== undefined) this.downstream.connection.destroy(true);
       else if (!this.#upstreamEnded) this.downstream.connection.end();
@@ -206,10 +210,12 @@ export class TcpSession implements ConnectionHandler, AccessRecord, Measured {
     }
     cluster.stats.cxConnectFail.value++;
     endpoint.cxConnectFail++;
-    this.upstreamFailure = error?.message;
+    cluster.stats.rqPendingFailed.value++;
+    this.upstreamFailure = failureWords(error);
     if (this.#over) return;
     if (this.attempts < this.settings.maxConnectAttempts) return this.#connect(cluster);
-    this.#end(FLAG.upstreamConnectionFailure);
+    cluster.stats.cxAttemptsExceeded.value++;
+    this.#end(`${FLAG.upstreamConnectionFailure},${FLAG.upstreamRetryLimit}`);
   }
 
   // The downstream's half.

@@ -140,6 +140,10 @@ export class Stats {
     const labels = { envoy_http_conn_manager_prefix: prefix, envoy_listener_address: address };
     return new Scope(this, `listener.${address}.http.${prefix}.`, "envoy_listener_http_", labels);
   }
+  /** Network RBAC has its prefix as a label in Prometheus. */
+  networkRbac(prefix: string): Scope {
+    return prefix === "" ? new Scope(this, "", "envoy_", {}) : new Scope(this, `${prefix}.`, "envoy_", { envoy_rbac_prefix: prefix });
+  }
   /** `server.`, `listener_manager.`, `cluster_manager.` and the like. */
   plain(prefix: string): Scope {
     return new Scope(this, `${prefix}.`, `envoy_${clean(prefix)}_`, {});

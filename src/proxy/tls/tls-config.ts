@@ -2,6 +2,7 @@
  * Envoy's TLS contexts -> the host's. A context is compiled when a connection first needs it, and again after a secret
  * that it uses changed; open connections keep what they have.
  */
+import { X509Certificate } from "node:crypto";
 import type { CommonTlsContext, DownstreamTlsContext, UpstreamTlsContext } from "#wire/envoy/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
 import { TlsParameters_TlsProtocol } from "#wire/envoy/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts";
 import type { SdsSecretConfig } from "#wire/envoy/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
@@ -84,6 +85,8 @@ export class ServerTls {
   readonly #requireClientCertificate: boolean;
   #context: TlsServerContext | undefined;
   #generation = -1;
+  /** The first URI that our certificate names: our own identity, for the next hop and for logs. */
+  localUri: string | undefined = undefined;
 
   private constructor(machine: TlsMachine, material: Material, requireClientCertificate: boolean) {
     this.#machine = machine;
@@ -108,6 +111,7 @@ export class ServerTls {
     const ready = complete(this.#material, secrets);
     if (ready?.keyPair === undefined) return this.#context;
     const verifies = ready.ca !== undefined;
+    this.localUri = /(?:^|, )URI:([^,"]+)/.exec(new X509Certificate(ready.keyPair.certificate).subjectAltName ?? "")?.[1];
     this.#context = net.tlsServer({
       certificate: ready.keyPair.certificate,
       privateKey: ready.keyPair.privateKey,

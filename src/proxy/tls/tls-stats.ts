@@ -42,7 +42,7 @@ export class TlsStats {
     if (error === undefined || error.code === "ECONNRESET" || error.code === "ETIMEDOUT") return;
     if (NO_CERTIFICATE.has(error.code)) this.#failVerifyNoCertificate.value++;
     else if (error.code === REFUSED_NAME) this.#failVerifySan.value++;
-    else if (!BROKEN_HANDSHAKE.test(error.code)) this.#failVerifyError.value++;
-    this.#connectionError.value++;
+    else if (BROKEN_HANDSHAKE.test(error.code)) this.#connectionError.value++;
+    else this.#failVerifyError.value++;
   }
 }

@@ -1,4 +1,5 @@
 /** The stats of one cluster, made once; common codes are kept at hand so that a request builds no name. */
+import { TlsStats } from "#proxy/tls/tls-stats.ts";
 import type { Counter, Histogram, Scope, Stats } from "#proxy/stats/stats.ts";
 
 /** Codes of one origin of answers: the upstream's last word, or what was tried again. */
@@ -46,6 +47,8 @@ export class ClusterStats {
   readonly cxIdleTimeout: Counter;
   readonly cxMaxRequests: Counter;
   readonly cxOverflow: Counter;
+  /** Of TCP proxies. */
+  readonly cxAttemptsExceeded: Counter;
   readonly cxNoneHealthy: Counter;
   readonly cxConnectTime: Histogram;
   readonly cxLength: Histogram;
@@ -66,6 +69,7 @@ export class ClusterStats {
   #rqTime: Histogram | undefined;
   #externalTime: Histogram | undefined;
   readonly #scope: Scope;
+  #tls: TlsStats | undefined;
   readonly lbPanic: Counter;
   readonly membershipTotal: Counter;
   readonly membershipHealthy: Counter;
@@ -93,6 +97,7 @@ export class ClusterStats {
     this.cxProtocolError = scope.counter("upstream_cx_protocol_error");
     this.cxIdleTimeout = scope.counter("upstream_cx_idle_timeout");
     this.cxMaxRequests = scope.counter("upstream_cx_max_requests");
+    this.cxAttemptsExceeded = scope.counter("upstream_cx_connect_attempts_exceeded");
     this.cxOverflow = scope.counter("upstream_cx_overflow");
     this.cxNoneHealthy = scope.counter("upstream_cx_none_healthy");
     this.cxConnectTime = scope.histogram("upstream_cx_connect_ms");
@@ -118,6 +123,11 @@ export class ClusterStats {
     this.membershipChange = scope.counter("membership_change");
     this.rxBytes = scope.counter("upstream_cx_rx_bytes_total");
     this.txBytes = scope.counter("upstream_cx_tx_bytes_total");
+  }
+
+  /** Made with the first endpoint that speaks TLS. */
+  get tls(): TlsStats {
+    return (this.#tls ??= new TlsStats(this.#scope));
   }
 
   /** A response of the upstream, or one made here in its place. Nothing that a proxy of ours is asked is "internal". */

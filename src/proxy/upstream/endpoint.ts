@@ -6,6 +6,7 @@ import type { EndpointState } from "#decide/endpoint/endpoint.ts";
 import type { Connection, ConnectionHandler, NetError, StreamAddress } from "#host/net.ts";
 import type { ClientTls } from "#proxy/tls/tls-config.ts";
 import type { ClusterStats } from "./cluster-stats.ts";
+import { failureWords } from "./failure-words.ts";
 import { type ConnectionEnd, type ConnectionOwner, UpstreamConnection } from "./upstream-connection.ts";
 
 /** Who waits for a connection. */
@@ -17,8 +18,6 @@ export interface PoolWaiter {
 export interface ConnectFailure {
   readonly kind: "connect" | "timeout" | "overflow";
   readonly detail: string;
-  /** The connection stood; TLS failed. */
-  readonly isTls: boolean;
 }
 
 export interface EndpointSettings {
@@ -44,14 +43,6 @@ export interface EndpointCluster {
   nowMs(): number;
   connect(endpoint: EndpointSettings, handler: ConnectionHandler): Connection;
 }
-
-/** As Envoy tells what the system said: people look for these texts. */
-const SYSTEM_WORDS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "delayed connect error: Connection refused",
-  ECONNRESET: "delayed connect error: Connection reset by peer",
-  EHOSTUNREACH: "delayed connect error: No route to host",
-  ENETUNREACH: "immediate connect error: Network is unreachable",
-};
 
 export class Endpoint implements EndpointState, ConnectionOwner {
   readonly cluster: EndpointCluster;
@@ -97,7 +88,6 @@ export class Endpoint implements EndpointState, ConnectionOwner {
       waiter.onNoConnection({
         kind: "overflow",
         detail: `circuit breaker of cluster ${cluster.name}: ${cluster.breakers.maxPending} requests already wait for a connection`,
-        isTls: false,
       });
       return;
     }
@@ -151,6 +141,7 @@ export class Endpoint implements EndpointState, ConnectionOwner {
 
   connected(connection: UpstreamConnection): void {
     this.#connecting--;
+    if (this.settings.tls !== undefined) this.cluster.stats.tls.established(connection.connection.facts.tls);
     this.cluster.stats.cxConnectTime.record(this.cluster.nowMs() - connection.startedAtMs);
     this.released(connection);
   }
@@ -183,6 +174,7 @@ export class Endpoint implements EndpointState, ConnectionOwner {
     const isTimeout = error?.code === "ETIMEDOUT";
     stats.closed({ byPeer: !isTimeout, active: false, durationMs: this.cluster.nowMs() - connection.startedAtMs, requests: undefined });
     stats.cxConnectFail.value++;
+    if (this.settings.tls !== undefined) stats.tls.failed(error);
     if (isTimeout) stats.cxConnectTimeout.value++;
     // As Envoy does: whoever waits for this endpoint hears of it now, rather than one after the other.
     const failed = this.#pending.splice(this.#connecting, Infinity);
@@ -190,9 +182,7 @@ export class Endpoint implements EndpointState, ConnectionOwner {
     stats.rqPendingFailed.value += failed.length;
     const failure: ConnectFailure = {
       kind: isTimeout ? "timeout" : "connect",
-      detail: error === undefined ? "closed" : (SYSTEM_WORDS[error.code] ?? error.message),
-      // The system's own codes are of the connection; all others come from TLS (ERR_SSL_..., CERT_HAS_EXPIRED).
-      isTls: error !== undefined && !/^E[A-Z0-9]+$/.test(error.code),
+      detail: failureWords(error),
     };
     for (const waiter of failed) waiter.onNoConnection(failure);
   }

@@ -29,7 +29,7 @@ export function acceptTls(connection: TlsUser, plain: Socket, settings: TlsSetti
     ...(settings.alpn.length === 0 ? {} : { ALPNProtocols: [...settings.alpn] }),
   });
   connection.wrapped(socket);
-  socket.on("_tlsError", (error: Error & { code?: string }) => connection.fail(error.code ?? "ERR_TLS_HANDSHAKE", error.message));
+  socket.on("_tlsError", (error: Error & { code?: string; reason?: string }) => connection.fail(error.code ?? "ERR_TLS_HANDSHAKE", reasonOf(error)));
   socket.once("secure", () => finish(connection, socket, settings, undefined));
 }
 
@@ -68,12 +68,23 @@ function refuse(socket: tls.TLSSocket, certificate: X509Certificate | undefined,
     if (settings.clientCertificate === "require") return { code: "ERR_TLS_NO_CERTIFICATE", message: "the peer presented no certificate" };
   } else {
     const chainError = settings.verifiesChain ? handleOf(socket)?.verifyError?.() : undefined;
-    if (chainError) return { code: chainError.code ?? "ERR_TLS_CERTIFICATE", message: `the peer's certificate does not verify: ${chainError.message}` };
+    if (chainError) return { code: chainError.code ?? "ERR_TLS_CERTIFICATE", message: `${certificateOf(facts)} does not verify: ${reasonOf(chainError)}` };
     if (settings.verifiesHostname && !namesHost(certificate, serverName))
       return { code: "ERR_TLS_CERT_ALTNAME_INVALID", message: `the peer's certificate is not for ${serverName ?? "a host without a name"}` };
   }
   const reason = settings.verifyPeer?.(facts);
   return reason === undefined ? undefined : { code: "ERR_TLS_PEER_REFUSED", message: reason };
+}
+
+/** Without OpenSSL's source lines and Node's advice on the user's own roots. */
+function reasonOf(error: Error & { reason?: string }): string {
+  return error.reason ?? error.message.replace(/;.*/s, "");
+}
+
+/** What it claims: nothing of it is proved. */
+function certificateOf({ peerUris, peerDnsNames }: TlsFacts): string {
+  const names = [...peerUris, ...peerDnsNames];
+  return names.length === 0 ? "the peer's certificate" : `the certificate of ${names.join(", ")}`;
 }
 
 function namesHost(certificate: X509Certificate, serverName: string | undefined): boolean {
