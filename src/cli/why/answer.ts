@@ -1,5 +1,6 @@
 /** One answer from all the ways that a request may take. */
 import { workload } from "#compile/mesh/workload.ts";
+import { ingressGateway } from "#compile/mesh/settings.ts";
 import { findingsOf } from "#compile/status/status.ts";
 import { formatFinding } from "#compile/status/finding.ts";
 import { commonVerdict, type Hop } from "#decide/why/answer.ts";
@@ -61,7 +62,8 @@ function isKindId(kind: string): kind is KindId {
 function notesOn(hops: readonly Hop[], world: WorldReader): readonly string[] {
   const objects = new Map(hops.flatMap(({ by }) => (by === undefined ? [] : [[formatProvenance({ ...by, field: "" }), by] as const])));
   return [...objects].flatMap(([name, { kind, namespace, name: own }]) => {
-    if (!isKindId(kind)) return [];
+    // The gateway's own Service says http2, as Istio's does, and its proxy is no sidecar.
+    if (!isKindId(kind) || (kind === "Service" && own === ingressGateway.service && namespace === ingressGateway.namespace)) return [];
     const object = world.get(kind, namespace === undefined ? own : `${namespace}/${own}`);
     if (object === undefined) return [];
     return findingsOf(kind, object, world)

@@ -16,8 +16,7 @@ export function hintText(hint: Hint | undefined, deciding: Hop | undefined, ques
   const subset = /there is no \S+ subset (\S+)/.exec(deciding.text)?.[1];
   if (subset !== undefined) return subsetText(deciding.text, subset, world);
   const { service, port } = question.to;
-  if (/no Service has this address and port/.test(deciding.text) && service !== undefined)
-    return `call a port that it has: ${portsText(service)} (not ${port})`;
+  if (/no Service has this address and port/.test(deciding.text) && service !== undefined) return `${portsText(service)}; call that instead of ${port}`;
   if (/no endpoint is ready|no endpoint that is ready|has no address/.test(deciding.text) && service !== undefined) return endpointsText(service, world);
   if (deciding.text.startsWith("no host ") && deciding.hop === "route") return hostsText(world);
   return undefined;
@@ -48,7 +47,8 @@ function portsText({ metadata, spec }: Service): string {
   const ports = (spec.ports ?? []).map(
     ({ port, name, protocol }) => `${port}${protocol === "UDP" ? "/udp" : ""}${name === undefined || name === "" ? "" : ` (${name})`}`,
   );
-  return `Service ${metadata.namespace ?? ""}/${metadata.name} has ${ports.length === 0 ? "none" : ports.join(", ")}`;
+  const name = `Service ${metadata.namespace ?? ""}/${metadata.name}`;
+  return `${name} has ${ports.length === 0 ? "no port" : `port${ports.length === 1 ? "" : "s"} ${ports.join(", ")}`}`;
 }
 
 function endpointsText(service: Service, world: WorldReader): string {

@@ -8,13 +8,14 @@ export function nearNames(written: string, candidates: Iterable<string>): readon
   const scored = [...new Set(candidates)].flatMap((name) => {
     const bare = name.slice(name.lastIndexOf("/") + 1).toLowerCase();
     const wantedBare = wanted.slice(wanted.lastIndexOf("/") + 1);
-    const stem = bare.replace(/(-[a-z0-9]{4,10})?-[a-z0-9]{5}$/, "");
-    const distance = Math.min(editDistance(wantedBare, bare), editDistance(wantedBare, stem));
+    // Generated names end in what nobody types.
+    const ends = [...bare.matchAll(/[-.]|$/g)].map(({ index }) => index);
+    const distance = Math.min(...ends.map((end) => editDistance(wantedBare, bare.slice(0, end))));
     const isNear = distance <= Math.max(1, Math.floor(wantedBare.length / 4)) || (wantedBare.length > 2 && bare.includes(wantedBare));
     return isNear ? [{ name, distance }] : [];
   });
   return scored
-    .sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
+    .sort((a, b) => a.distance - b.distance || a.name.length - b.name.length || (a.name < b.name ? -1 : 1))
     .slice(0, MOST)
     .map(({ name }) => name);
 }

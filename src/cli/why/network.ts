@@ -42,9 +42,10 @@ export class Network {
     if (this.#plans.length === 0) throw new PlaceError("the cluster has no node");
   }
 
-  resolve(from: Source, { host, address, namedBy }: Destination): Resolved {
+  resolve(from: Source, { host, address, naming }: Destination): Resolved {
     if (address !== undefined) {
-      const literal = hop("name", namedBy ?? `${address} is an address`, namedBy === undefined ? "executed" : "unknown");
+      const { text = `${address} is an address`, known = "executed", by } = naming ?? {};
+      const literal = hop("name", text, known, { by });
       return { addresses: [{ address, hop: literal }], hops: [], verdict: "allowed" };
     }
     if (from.kind === "outside") return unresolved(`${host}: a machine outside does not ask the cluster's DNS; name an address`, "unknown");

@@ -6,6 +6,7 @@ import type { Pod, Service } from "#model/core.ts";
 import { objectKey } from "#model/object.ts";
 import type { Provenance } from "#model/provenance.ts";
 import type { WorldReader } from "#model/world.ts";
+import type { Known } from "#decide/why/answer.ts";
 import { covers } from "#compile/mesh/hosts.ts";
 import { ingressGateway } from "#compile/mesh/settings.ts";
 import { formatIp, parseIp } from "#lib/ip.ts";
@@ -26,8 +27,8 @@ export interface Destination {
   readonly protocol: "tcp" | "udp";
   /** No name is resolved: the address of a pod, of the gateway, or a literal. */
   readonly address?: string;
-  /** How the address came to be, when nobody can know it for sure. */
-  readonly namedBy?: string;
+  /** How the address came to be. */
+  readonly naming?: { readonly text: string; readonly known: Known; readonly by?: Provenance };
   readonly service?: Service;
   /** There is no way for this client, whatever the network does. */
   readonly nowhere?: { readonly text: string; readonly by: Provenance };
@@ -130,7 +131,14 @@ function serviceDestination(service: Service, { place, port, protocol, namespace
   if (from.kind !== "outside") return found;
   const by = { kind: "Service", namespace: metadata.namespace ?? "", name: metadata.name, field: "spec.type" };
   const balancer = (status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => ip ?? [])[0];
-  if (balancer !== undefined) return { ...found, address: balancer, namedBy: `${metadata.name} -> ${balancer}, its LoadBalancer address` };
+  if (balancer !== undefined) {
+    const naming = {
+      text: `${metadata.name} -> ${balancer}, its LoadBalancer address`,
+      known: "executed",
+      by: { ...by, field: "status.loadBalancer" },
+    } as const;
+    return { ...found, address: balancer, naming };
+  }
   const text = `Service ${objectKey(service)} is of type ${spec.type ?? "ClusterIP"}: no machine outside the cluster can name or reach it`;
   return { ...found, nowhere: { text, by } };
 }
@@ -191,23 +199,24 @@ function gatewayDestination(world: WorldReader, port: number, from: Source): Des
   return { host, port, protocol: "tcp", ...balancerOfGateway(world) };
 }
 
-function balancerOfGateway(world: WorldReader): { readonly address: string } {
-  const service = world.get("Service", `${ingressGateway.namespace}/${ingressGateway.service}`);
+function balancerOfGateway(world: WorldReader): Required<Pick<Destination, "address" | "naming">> {
+  const { namespace, service: name } = ingressGateway;
+  const service = world.get("Service", `${namespace}/${name}`);
   const address = service?.status?.loadBalancer?.ingress?.[0]?.ip;
-  if (address === undefined)
-    throw new PlaceError(`the gateway has no LoadBalancer address yet (Service ${ingressGateway.namespace}/${ingressGateway.service})`);
-  return { address };
+  if (address === undefined) throw new PlaceError(`the gateway has no LoadBalancer address yet (Service ${namespace}/${name})`);
+  const by = { kind: "Service", namespace, name, field: "status.loadBalancer" };
+  return { address, naming: { text: `gateway -> ${address}, its LoadBalancer address`, known: "executed", by } };
 }
 
 /** A machine outside asks its own resolvers. If a gateway serves the host, its name most likely leads there. */
-function servedByGateway(host: string, world: WorldReader): Pick<Destination, "address" | "namedBy"> {
+function servedByGateway(host: string, world: WorldReader): Pick<Destination, "address" | "naming"> {
   const hosts = [
     ...world.all("HTTPRoute").flatMap(({ spec }) => spec.hostnames ?? []),
     ...world.all("VirtualService").flatMap(({ spec }) => ((spec.gateways ?? []).some((gateway) => gateway !== "mesh") ? (spec.hosts ?? []) : [])),
   ];
   if (!hosts.some((pattern) => pattern !== "*" && covers(pattern, host))) return {};
   const { address } = balancerOfGateway(world);
-  return { address, namedBy: `${host} -> ${address}, the gateway's address, if that is what the client's resolver says` };
+  return { address, naming: { text: `${host} -> ${address}, the gateway's address, if that is what the client's resolver says`, known: "unknown" } };
 }
 
 function podNames(world: WorldReader, namespace: string): readonly string[] {

@@ -69,7 +69,8 @@ function formatWays({ ways }: Answer, style: Style): string {
 function formatHop({ hop, text, by, known, verdict }: Hop, index: number, sourceWidth: number, style: Style): string {
   const label = `  ${String(index).padEnd(3)}${hop.padEnd(LABEL_WIDTH)}`;
   const indent = " ".repeat(label.length);
-  const lines = wrap(text, TEXT_WIDTH).map((line) => line.padEnd(TEXT_WIDTH));
+  // The trust domain is the same everywhere.
+  const lines = wrap(text.replaceAll(/spiffe:\/\/[^/\s]+/g, "…"), TEXT_WIDTH).map((line) => line.padEnd(TEXT_WIDTH));
   const last = `  ${(by === undefined ? "" : formatProvenance(by)).padEnd(sourceWidth)}  ${known}`;
   const body = lines.map((line, n) =>
     `${n === 0 ? label : indent}${verdict === "allowed" ? line : painted(line, verdict, style)}${n === 0 ? last : ""}`.trimEnd(),

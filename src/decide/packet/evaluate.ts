@@ -63,13 +63,14 @@ function concluded({ passage, ended }: Way, chain: Chain): Passage {
   return ended || chain.base?.policy !== "drop" ? passage : { ...passage, verdict: "drop" };
 }
 
-function runChain(table: Table, chain: Chain, start: Passage): Way[] {
+/** `reason`: of the rule that led here, for rules that give none themselves. */
+function runChain(table: Table, chain: Chain, start: Passage, reason?: string): Way[] {
   let ways: Way[] = [{ passage: start, ended: false }];
   const returned: Way[] = [];
   for (const rule of chain.rules) {
     ways = ways.flatMap((way) => {
       if (way.ended || !rule.matches.every((match) => matches(table, match, way.passage.packet))) return [way];
-      return runRule(table, chain, rule, way.passage).flatMap((outcome) => {
+      return runRule({ table, chain, comment: rule.comment ?? reason }, rule, way.passage).flatMap((outcome) => {
         if (outcome.returns !== true) return [outcome];
         returned.push(outcome);
         return [];
@@ -81,12 +82,10 @@ function runChain(table: Table, chain: Chain, start: Passage): Way[] {
 
 type Outcome = Way & { readonly returns?: true };
 
-function runRule(table: Table, chain: Chain, rule: Rule, start: Passage): Outcome[] {
+function runRule(place: Place, rule: Rule, start: Passage): Outcome[] {
   let outcomes: Outcome[] = [{ passage: start, ended: false }];
   for (const statement of rule.statements) {
-    outcomes = outcomes.flatMap((outcome) =>
-      outcome.ended || outcome.returns === true ? [outcome] : runStatement({ table, chain, comment: rule.comment }, statement, outcome.passage),
-    );
+    outcomes = outcomes.flatMap((outcome) => (outcome.ended || outcome.returns === true ? [outcome] : runStatement(place, statement, outcome.passage)));
   }
   return outcomes;
 }
@@ -134,10 +133,10 @@ function runVerdict(place: Place, verdict: Verdict, passage: Passage): Outcome[]
     case "return":
       return [{ passage, ended: false, returns: true }];
     case "jump":
-      return runChain(place.table, chainOf(place.table, verdict.chain), passage);
+      return runChain(place.table, chainOf(place.table, verdict.chain), passage, place.comment);
     case "goto":
       // What falls off its end does not come back here.
-      return runChain(place.table, chainOf(place.table, verdict.chain), passage).map((way) => (way.ended ? way : { ...way, returns: true }));
+      return runChain(place.table, chainOf(place.table, verdict.chain), passage, place.comment).map((way) => (way.ended ? way : { ...way, returns: true }));
   }
 }
 

@@ -170,7 +170,7 @@ test("every hop on the way is named", () => {
       "policy out",
       "wire: Node node-2 spec.podCIDR",
       "policy in: NetworkPolicy default/only-b spec.ingress[0]",
-      "wire: Pod default/c",
+      "neighbour: Pod default/c",
     ],
   );
 });

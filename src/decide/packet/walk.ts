@@ -171,8 +171,8 @@ class Walk {
     if (next.kind === "pod") {
       const pod = plan.pods.find(({ uid }) => uid === next.uid);
       if (pod === undefined) throw new Error(`node ${plan.node} has a route to a pod that it does not wire: ${next.uid}`);
-      const text = `${plan.node} -> ${pod.name} by link ${pod.hostLink}, neighbour ${pod.podMac}   MTU ${pod.mtu}, no tunnel`;
-      return this.#enterPod(plan, pod, withHop(travelling, "wire", text, podOf(pod)));
+      const text = `${visited === 0 ? "no tunnel, " : ""}${packet.destination} is ${pod.podMac} on ${pod.hostLink} of ${plan.node}`;
+      return this.#enterPod(plan, pod, withHop(travelling, visited === 0 ? "wire" : "neighbour", text, podOf(pod)));
     }
     if (next.kind === "tunnel") {
       const mtu = plan.vxlan?.mtu ?? 0;
@@ -181,7 +181,7 @@ class Walk {
         const text = next.underlay === undefined ? `${next.gateway} has no neighbour or forwarding entry` : `no node has the underlay address ${next.underlay}`;
         return [ended(travelling, { kind: "node", node: plan.node }, { name: "wire", text, verdict: "denied", effect: "no answer", by: next.by })];
       }
-      const text = `${packet.source} -> vxlan vni ${plan.vxlan?.vni ?? 0} -> ${there.node} (${next.underlay})   MTU ${mtu}, neighbour known`;
+      const text = `${packet.source} -> vxlan vni ${plan.vxlan?.vni ?? 0} -> ${there.node}   MTU ${mtu}, neighbour known`;
       const { sourceMac: _, ...rest } = withHop(travelling, "wire", text, next.by).passage.packet;
       const wired = withHop(travelling, "wire", text, next.by);
       return this.#arrive(there, { ...wired, passage: { ...wired.passage, packet: { ...rest, in: there.vxlan?.name ?? "" } } }, visited + 1);
@@ -226,7 +226,7 @@ function withGateway(travelling: Travelling, { inside, podMac: _, ...pod }: PodW
   const route = inside.routes.find(({ destination }) => destination === "0.0.0.0/0");
   const neighbour = inside.neighbours.find(({ ip: each }) => each === route?.gateway);
   const mac = neighbour?.mac ?? pod.hostMac;
-  return withHop(travelling, "neighbour", `default via ${route?.gateway ?? "its node"} on eth0, which is ${pod.hostLink} (${mac})   MTU ${pod.mtu}`);
+  return withHop(travelling, "neighbour", `default via ${route?.gateway ?? "its node"}, which is ${mac}   MTU ${pod.mtu}`);
 }
 
 /** Masquerade takes the address of the link that the packet leaves by. */
