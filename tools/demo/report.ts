@@ -3,18 +3,40 @@ const startedAt = performance.now();
 
 export class Report {
   failures = 0;
+  /** Every scene was shown. */
+  isComplete = false;
+  #isSilent = false;
+
+  /** Complete, and nothing failed. */
+  get held(): boolean {
+    return this.isComplete && this.failures === 0;
+  }
+
+  summary(): string {
+    if (this.held) return "all of it held";
+    return this.failures > 0 ? `${this.failures} of it did not hold` : "the cluster did not come up";
+  }
+
+  /** From now on what fails does so because the cluster is ending. */
+  silence(): void {
+    this.#isSilent = true;
+  }
+
+  #say(text: string): void {
+    if (!this.#isSilent) console.log(text);
+  }
 
   heading(text: string): void {
-    console.log(`\n${((performance.now() - startedAt) / 1000).toFixed(1).padStart(5)}s  ${text}`);
+    this.#say(`\n${((performance.now() - startedAt) / 1000).toFixed(1).padStart(5)}s  ${text}`);
   }
 
   fact(text: string): void {
-    for (const line of text.trimEnd().split("\n")) console.log(`          ${line}`);
+    for (const line of text.trimEnd().split("\n")) this.#say(`          ${line}`);
   }
 
   judge(held: boolean, text: string): void {
-    if (!held) this.failures += 1;
-    console.log(`    ${held ? "ok  " : "FAIL"}  ${text}`);
+    if (!held && !this.#isSilent) this.failures += 1;
+    this.#say(`    ${held ? "ok  " : "FAIL"}  ${text}`);
   }
 
   /** Tries until it holds: policies take a moment to reach the proxies. */

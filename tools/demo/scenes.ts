@@ -1,5 +1,6 @@
 /** The scenes of the demo, each judged: what the mesh and the network promise, shown on a running cluster. */
 import { randomUUID } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { binomialBounds } from "./binomial.ts";
 import { get, reviewsVersion, tally } from "./requests.ts";
 import type { Report } from "./report.ts";
@@ -36,11 +37,17 @@ export async function showSplit({ gateway, report }: Scene): Promise<void> {
   report.judge(forJason.get("v2") === 100, `end-user: jason: ${[...forJason].map(([version, count]) => `${version} ${count}`).join(", ")}`);
 }
 
-/** A capture of both ports of the underlay; `finish` returns its frames. */
-export function startCapture(): { finish(): Promise<readonly Uint8Array[]> } {
+export interface Capture {
+  /** Ends it; its frames. */
+  finish(): Promise<readonly Uint8Array[]>;
+}
+
+/** Of both ports of the underlay. */
+export function startCapture(): Capture {
+  const program = fileURLToPath(new URL("./capture.ts", import.meta.url));
   const parts: Buffer[][] = [];
   const children = ["node-1", "node-2"].map((port) => {
-    const child = startWeft(["enter", "--name", CLUSTER, "--", process.execPath, "tools/demo/capture.ts", port]);
+    const child = startWeft(["enter", "--name", CLUSTER, "--", process.execPath, program, port]);
     const chunks: Buffer[] = [];
     parts.push(chunks);
     child.stdout?.on("data", (bytes: Buffer) => chunks.push(bytes));
@@ -60,21 +67,39 @@ export function startCapture(): { finish(): Promise<readonly Uint8Array[]> } {
   };
 }
 
-/** Requests of one workload to three others, inside the mesh: what a visitor sends to the gateway is plain HTTP, and meant to be. */
-export async function showWire({ report }: Pick<Scene, "report">, capture: ReturnType<typeof startCapture>): Promise<void> {
+/**
+ * Requests of one workload to three others, inside the mesh: what a visitor sends to the gateway is plain HTTP, and meant
+ * to be. That the capture would see a marker in the clear is shown by a pod outside the mesh, which sends one.
+ */
+export async function showWire({ report }: Pick<Scene, "report">, capture: Capture): Promise<void> {
   report.heading("the wire between the nodes");
-  const marker = `marker-${randomUUID()}`;
+  const [marker, plainMarker] = [`marker-${randomUUID()}`, `plain-${randomUUID()}`];
   const urls = ["http://reviews:9080/reviews/[0-19]", "http://details:9080/details/[0-19]", "http://ratings:9080/ratings/[0-19]"];
   const { stdout } = await enter("productpage-v1", "curl", "-s", "-H", `end-user: ${marker}`, "-w", "\\nstatus %{http_code}\\n", "--max-time", "20", ...urls);
   const answered = stdout.split("\n").filter((line) => line === "status 200").length;
-  const { frames, vxlanFrames, tls13Handshakes, plainMarkers } = readUnderlay(await capture.finish(), marker);
+  await enter(
+    "visitors/visitor",
+    "curl",
+    "-s",
+    "-o",
+    "/dev/null",
+    "-H",
+    `end-user: ${plainMarker}`,
+    "--max-time",
+    "5",
+    "http://productpage.default:9080/health",
+  );
+  const bytes = await capture.finish();
+  const { frames, vxlanFrames, tls13Handshakes, plainMarkers } = readUnderlay(bytes, marker);
   report.judge(answered === 60, `${answered} of 60 requests of productpage to reviews, details and ratings answered, with the header "end-user: ${marker}"`);
   report.judge(vxlanFrames > 0, `${vxlanFrames} of ${frames} frames on the underlay are VXLAN`);
   report.judge(tls13Handshakes > 0, `${tls13Handshakes} TLS 1.3 handshakes inside`);
   report.judge(plainMarkers === 0, `the marker stands in the clear in ${plainMarkers} frames`);
+  const outsiders = readUnderlay(bytes, plainMarker).plainMarkers;
+  report.judge(outsiders > 0, `what is in the clear is seen: the marker of a pod outside the mesh, sent to compare, stands in ${outsiders} frames`);
 }
 
-export async function showRefusals({ report, apply, remove }: Scene): Promise<void> {
+export async function showRefusals({ report, apply }: Scene): Promise<void> {
   report.heading("ratings refuses productpage");
   await apply("ratings-only-reviews.yaml");
   const ask = (): ReturnType<typeof enter> => enter("productpage-v1", "curl", "-s", "-i", "--max-time", "5", "http://ratings:9080/ratings/0");
@@ -90,20 +115,25 @@ export async function showRefusals({ report, apply, remove }: Scene): Promise<vo
     enter("visitors/visitor", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", "http://productpage.default:9080/productpage");
   const { code, stdout } = await report.eventually(stranger, (result) => result.code !== 0);
   report.judge(code !== 0, `curl got no answer: it ended with status ${code}, HTTP status ${stdout}`);
+}
 
+export async function showCutOff({ report, apply, remove }: Scene): Promise<void> {
   report.heading("a NetworkPolicy cuts details off");
   await apply("details-cut-off.yaml");
   const details = (): ReturnType<typeof enter> =>
     enter("visitors/visitor", "curl", "-s", "-o", "/dev/null", "--connect-timeout", "2", "--max-time", "4", "http://details.default:9080/details/0");
   const cut = await report.eventually(details, (result) => result.code === 28);
   report.judge(cut.code === 28, `curl ended with ${cut.code} (28: no answer at all)`);
-  const flows = await report.eventually(
-    () => runWeft(["flows", "--name", CLUSTER, "--verdict", "dropped", "-o", "json"]),
-    (result) => result.stdout.includes("NetworkPolicy default/details-cut-off"),
-  );
-  const lines = flows.stdout.split("\n").filter((line) => line.includes("NetworkPolicy default/details-cut-off"));
-  report.fact(lines.at(-1) ?? (flows.stdout || flows.stderr).slice(0, 500));
-  report.judge(lines.length > 0, `weft flows --verdict dropped lists the drop with NetworkPolicy default/details-cut-off (${lines.length} times)`);
+  const policy = "NetworkPolicy default/details-cut-off";
+  const drops = async (): Promise<number> => {
+    const { stdout } = await runWeft(["flows", "--name", CLUSTER, "--verdict", "dropped", "-o", "json"]);
+    return (JSON.parse(stdout || "[]") as readonly { readonly policies: readonly string[] }[]).filter(({ policies }) => policies.includes(policy)).length;
+  };
+  const dropped = await report.eventually(drops, (count) => count > 0);
+  const { stdout } = await runWeft(["flows", "--name", CLUSTER, "--verdict", "dropped"]);
+  const [headings = "", ...rows] = stdout.trimEnd().split("\n");
+  report.fact(`$ ./weft flows --name ${CLUSTER} --verdict dropped\n${headings}\n${rows.findLast((row) => row.includes(policy)) ?? ""}`);
+  report.judge(dropped > 0, `${dropped} drops are listed with ${policy}`);
   await remove("details-cut-off.yaml");
 }
 
@@ -121,7 +151,7 @@ export async function showWhy({ report }: Scene): Promise<void> {
   for (const { from, to, path, verdict } of cases) {
     const command = ["why", "--name", CLUSTER, from, to, "--path", path];
     const told = await runWeft(command);
-    report.fact(`$ weft ${["why", from, to, "--path", path].join(" ")}`);
+    report.fact(`$ ./weft ${command.join(" ")}`);
     report.fact(told.stdout || told.stderr);
     const answer = JSON.parse((await runWeft([...command, "-o", "json"])).stdout || '{"verdict":"none","hops":[]}') as WhyAnswer;
     const live = await enter(from, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", `http://${to}${path}`);
