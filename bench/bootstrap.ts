@@ -1,7 +1,7 @@
 /** Envoy's bootstrap of one hop: Weft and Envoy read the same. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Hop } from "./contestants.ts";
+import type { Hop } from "./hop.ts";
 
 export function writeBootstrap(hop: Hop): string {
   const path = join(hop.folder, `bootstrap-${hop.port}.json`);

@@ -10,19 +10,7 @@ import { realHost } from "#host/real/real.ts";
 import { preloaded, programFile, PROXY_NODE_OPTIONS } from "#model/config.ts";
 import { ensureEnvoy, findProgram } from "#tools/peers.ts";
 import { writeBootstrap } from "./bootstrap.ts";
-import type { CertificateFiles } from "./certificates.ts";
-
-/** Plain: HTTP in, HTTP out. Client: HTTP in, mTLS out. Server: mTLS in, HTTP out. */
-export type Role = "plain" | "client" | "server";
-
-export interface Hop {
-  readonly role: Role;
-  readonly port: number;
-  readonly upstreamPort: number;
-  readonly certificates: CertificateFiles;
-  /** For configuration and scratch files. */
-  readonly folder: string;
-}
+import type { Hop } from "./hop.ts";
 
 export type Command = readonly [string, ...string[]];
 

@@ -138,7 +138,7 @@ export async function startBackends(count: number): Promise<Backends> {
       socket.on("data", (chunk: string) => {
         text += chunk;
         // A body of these tests ends with one of these.
-        const isWhole = /\r\n\r\n$/.test(text)
+        const isWhole = text.endsWith("\r\n\r\n")
           ? text.startsWith("GET") || text.endsWith("\r\n0\r\n\r\n")
           : text.endsWith("request") && !text.includes("chunked");
         if (!isWhole) return;
@@ -152,5 +152,10 @@ export async function startBackends(count: number): Promise<Backends> {
     ports.push((server.address() as AddressInfo).port);
     stops.push(() => void server.close());
   }
-  return { ports, stop: () => void stops.forEach((stop) => stop()) };
+  return {
+    ports,
+    stop() {
+      for (const stop of stops) stop();
+    },
+  };
 }

@@ -133,11 +133,12 @@ export class ChangingPlan implements ProxyPlans {
   }
 }
 
-function encoded(schema: DescMessage, messages: readonly JsonObject[], nameField: string): Map<string, EncodedResource> {
+function encoded(schema: DescMessage, messages: readonly JsonObject[], nameField: "name" | "clusterName"): Map<string, EncodedResource> {
   return new Map(
     messages.map((json) => {
       const bytes = toBinary(schema, fromJson(schema, json, { registry: envoyRegistry }));
-      const name = String(json[nameField]);
+      const name = json[nameField];
+      if (typeof name !== "string") throw new TypeError(`${schema.typeName} without ${nameField}`);
       return [name, { name, bytes, version: createHash("sha256").update(bytes).digest("hex") }];
     }),
   );
