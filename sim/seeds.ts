@@ -1,8 +1,10 @@
-/** Which histories a run of the tests plays: one by default, fifty in the long mode, all following from WEFT_TEST_SEED. */
+/** Which histories a run of the tests plays: one by default, many in the long mode, all following from WEFT_TEST_SEED. */
 const first = Number(process.env["SEED"] ?? Number(process.env["WEFT_TEST_SEED"] ?? 1) % 1_000_000);
 const isLong = process.env["WEFT_TEST_LONG"] === "1" && process.env["SEED"] === undefined;
 
-export const seeds: readonly number[] = Array.from({ length: isLong ? 50 : 1 }, (_, i) => first + i);
+export function seedsOf(inLongMode: number): readonly number[] {
+  return Array.from({ length: isLong ? inLongMode : 1 }, (_, i) => first + i);
+}
 
 /** Failures say how to see them again. */
 export async function replayable<T>(file: string, seed: number, run: () => Promise<T>): Promise<T> {

@@ -67,8 +67,7 @@ export class Handler {
       const route = routeOf("GET", url.pathname, url.searchParams);
       if (route === undefined || "review" in route) throw new ApiError("NotFound", "the server could not find the requested resource");
       this.#authorize(authenticate(upgrade.peer), { ...route, verb: "create" }, url.searchParams);
-      const isExec = route.info.id === "Pod" && (route.subresource === "exec" || route.subresource === "attach");
-      if (!isExec) throw noPortForward();
+      if (route.info.id !== "Pod" || route.subresource !== "exec") throw notSpoken(route.subresource);
       this.#parts.nodes.upgrade(upgrade, route, url.searchParams);
     } catch (error) {
       const failure = this.#failure(error, `upgrade ${upgrade.url}`);
@@ -130,10 +129,10 @@ export class Handler {
     const { subresource, info } = route;
     if (subresource === "log" && info.id === "Pod") return this.#parts.nodes.log(exchange, route, query);
     if (subresource === "proxy" && info.id === "Node") return this.#parts.nodes.proxy(exchange, route, query);
-    if ((subresource === "exec" || subresource === "attach") && info.id === "Pod") {
-      throw badRequest(`${subresource} needs a WebSocket upgrade (subprotocol v5.channel.k8s.io or v4.channel.k8s.io); SPDY is not spoken`);
+    if (subresource === "exec" && info.id === "Pod") {
+      throw badRequest("exec needs a WebSocket upgrade (subprotocol v5.channel.k8s.io or v4.channel.k8s.io); SPDY is not spoken");
     }
-    if (subresource === "portforward" && info.id === "Pod") throw noPortForward();
+    if (info.id === "Pod" && (subresource === "portforward" || subresource === "attach")) throw notSpoken(subresource);
     if (route.verb === "list" || route.verb === "watch") return this.#read(request, route);
     if (route.verb === "get") return this.#get(request, route);
     await this.#write(request, route);
@@ -262,8 +261,13 @@ function urlOf(target: string): URL {
   return url;
 }
 
-function noPortForward(): ApiError {
-  return new ApiError("NotImplemented", "port-forward is not supported by Weft's API server; to reach a pod's port run: weft enter POD -- curl 127.0.0.1:PORT");
+function notSpoken(subresource: string | undefined): ApiError {
+  const instead: Readonly<Record<string, string>> = {
+    portforward: "port-forward is not supported by Weft's API server; to reach a pod's port run: weft enter POD -- curl 127.0.0.1:PORT",
+    attach: "attach is not supported by Weft's API server; to see what a container writes run: kubectl logs -f POD, to work in it: kubectl exec -it POD -- sh",
+  };
+  const message = instead[subresource ?? ""];
+  return message === undefined ? new ApiError("NotFound", "the server could not find the requested resource") : new ApiError("NotImplemented", message);
 }
 
 function subresourceOf({ info, subresource, verb }: ResourceRequest): "status" | "finalize" | undefined {

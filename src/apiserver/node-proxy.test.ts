@@ -77,6 +77,11 @@ describe("node proxy", () => {
     ];
     await send("POST", "/api/v1/namespaces/default/pods", { metadata: { name: "p" }, spec: { nodeName: "n1", containers } });
     await send("POST", "/api/v1/namespaces/default/pods", { metadata: { name: "loose" }, spec: { containers } });
+    const image = { image: "i:1", imageID: "i:1" };
+    const running = (name: string) => ({ ...image, name, ready: true, restartCount: 0, state: { running: { startedAt: "2026-01-01T00:00:00Z" } } });
+    const waiting = { ...image, name: "istio-proxy", ready: false, restartCount: 1, state: { waiting: { reason: "CrashLoopBackOff" } } };
+    const pod = JSON.parse(await send("GET", "/api/v1/namespaces/default/pods/p")) as object;
+    await send("PUT", "/api/v1/namespaces/default/pods/p/status", { ...pod, status: { containerStatuses: [running("app"), waiting] } });
   });
   after(async () => {
     await server.stop();
@@ -130,7 +135,12 @@ describe("node proxy", () => {
       refused("/api/v1/namespaces/default/pods/p/exec?container=app&command=ls", ["v1.channel.k8s.io"]),
       /exec speaks the WebSocket subprotocols/,
     );
-    await assert.rejects(refused("/api/v1/namespaces/default/pods/p/portforward", ["v5.channel.k8s.io"]), /port-forward is not supported by Weft's API server/);
+    const pod = "/api/v1/namespaces/default/pods/p";
+    await assert.rejects(refused(`${pod}/portforward`, ["v5.channel.k8s.io"]), /port-forward is not supported by Weft's API server/);
+    await assert.rejects(refused(`${pod}/attach`, ["v5.channel.k8s.io"]), /attach is not supported by Weft's API server.*kubectl logs -f POD/);
+    const idle = /container \\"istio-proxy\\" of pod default\/p is not running: CrashLoopBackOff/;
+    await assert.rejects(refused(`${pod}/exec?container=istio-proxy&command=ls`, ["v5.channel.k8s.io"]), idle);
+    await assert.rejects(refused(`${pod}/exec?container=nobody&command=ls`, ["v5.channel.k8s.io"]), /container nobody is not valid for pod p/);
     await assert.rejects(
       real.webSocket(
         { url: `${server.url}/api/v1/namespaces/default/pods/p/exec?command=ls`, protocols: ["v5.channel.k8s.io"], tls: { ca: server.admin.ca } },
@@ -148,6 +158,11 @@ describe("node proxy", () => {
       assert.match((await kubectl(["exec", "p", "-c", "app", "--", "ls", "-l"])).out, /\/exec\/default\/p\/app\?command=ls&command=-l&stderr=true&stdout=true/);
       const { out, err } = await kubectl(["exec", "-i", "p", "-c", "app", "--", "cat"], "hello\n");
       assert.match(out, /echo hello/, err);
+      assert.match(
+        (await kubectl(["exec", "p", "-c", "istio-proxy", "--", "ls"])).err,
+        /container "istio-proxy" of pod default\/p is not running: CrashLoopBackOff/,
+      );
+      assert.match((await kubectl(["attach", "p", "-c", "app"])).err, /attach is not supported by Weft's API server/);
     },
   );
 });

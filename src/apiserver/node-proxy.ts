@@ -67,24 +67,26 @@ export class NodeProxy {
     stream.end();
   }
 
-  /** exec and attach over WebSocket; the frames (channels of v4 and v5) go through as they are. */
+  /** exec over WebSocket; the frames (channels of v4 and v5) go through as they are. What is wrong with the pod is said to every client. */
   upgrade(upgrade: HttpUpgrade, request: ResourceRequest, query: URLSearchParams): void {
     const refuse = (error: unknown) => {
       const failure = error instanceof ApiError ? error : new ApiError("InternalError", String(error));
       upgrade.refuse(failure.code, { "content-type": "application/json" }, JSON.stringify(failure.status()));
     };
     const offered = upgrade.protocols.filter((protocol) => subprotocols.includes(protocol));
-    if (offered.length === 0)
-      return refuse(
-        badRequest(`exec speaks the WebSocket subprotocols ${subprotocols.join(" and ")}; the client offered ${upgrade.protocols.join(", ") || "none"}`),
-      );
     let url: string;
     try {
       const pod = this.#pod(request);
-      const container = containerOf(pod, query.get("container"), request.subresource ?? "exec");
+      const container = containerOf(pod, query.get("container"), "exec");
+      const runtime = this.#runtimeUrl(pod);
+      mustRun(pod, container);
+      if (offered.length === 0) {
+        const given = upgrade.protocols.join(", ") || "none";
+        throw badRequest(`exec speaks the WebSocket subprotocols ${subprotocols.join(" and ")}; the client offered ${given}`);
+      }
       const rest = new URLSearchParams(query);
       rest.delete("container");
-      url = `${this.#runtimeUrl(pod)}/${request.subresource ?? "exec"}/${pod.metadata.namespace ?? ""}/${pod.metadata.name}/${container}?${rest.toString()}`;
+      url = `${runtime}/exec/${pod.metadata.namespace ?? ""}/${pod.metadata.name}/${container}?${rest.toString()}`;
     } catch (error) {
       return refuse(error);
     }
@@ -160,6 +162,15 @@ function containerOf(pod: Pod, asked: string | null, what: string): string {
   if (preferred !== undefined && names.includes(preferred)) return preferred;
   if (first !== undefined && (names.length === 1 || what !== "log")) return first;
   throw badRequest(`a container name must be specified for pod ${pod.metadata.name}, choose one of: [${names.join(" ")}]`);
+}
+
+/** The node would refuse too; but clients that fall back to SPDY would not hear why. */
+function mustRun({ metadata, status }: Pod, container: string): void {
+  const statuses = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])];
+  const state = statuses.find(({ name }) => name === container)?.state ?? {};
+  if (state.running !== undefined) return;
+  const why = state.waiting?.reason ?? (state.terminated === undefined ? "not started yet" : (state.terminated.reason ?? "ended"));
+  throw badRequest(`container ${JSON.stringify(container)} of pod ${metadata.namespace ?? ""}/${metadata.name} is not running: ${why}`);
 }
 
 function unreachable(url: string, error: unknown): ApiError {
