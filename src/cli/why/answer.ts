@@ -18,15 +18,15 @@ export function answerWhy(world: World, question: Question): Answer {
   const ways = merged(outcomes);
   // Where ways differ, a way that is denied says more than one that is not.
   const shown = outcomes.toSorted((a, b) => rank(b, verdict) - rank(a, verdict) || b.share - a.share)[0];
-  const hops = shown?.hops ?? [];
-  const deciding = hops.findLast((each) => each.verdict !== "allowed");
-  const hint = hintText(shown?.hint, deciding, question, reader);
+  const hops = (shown?.hops ?? []).map((each) => (each.verdict === "denied" ? withRule(each, reader) : each));
+  const target = shown?.target ?? question.to.host;
+  const hint = hintText({ hint: shown?.hint, hops, target, question }, reader);
   const { from } = question;
   const of = from.kind === "pod" ? workload(from.pod) : undefined;
   return {
     verdict,
     source: from.kind === "pod" ? describe(from.pod) : from.kind === "node" ? from.node : from.ip === undefined ? "outside" : `outside (${from.ip})`,
-    target: shown?.target ?? question.to.host,
+    target,
     ...(of?.proxy === undefined ? {} : { identity: of.spiffeId }),
     hops,
     ...(shown?.effect === undefined ? {} : { effect: shown.effect }),
@@ -34,6 +34,27 @@ export function answerWhy(world: World, question: Question): Answer {
     ways,
     notes: notesOn(hops, reader),
   };
+}
+
+/** What the rule of a policy asks for, as it is written: so that nobody needs to look it up. */
+function withRule(denied: Hop, world: WorldReader): Hop {
+  const { by } = denied;
+  const index = by?.kind === "AuthorizationPolicy" ? /^spec\.rules\[(\d+)\]$/.exec(by.field)?.[1] : undefined;
+  const rule = index === undefined ? undefined : world.get("AuthorizationPolicy", `${by?.namespace ?? ""}/${by?.name ?? ""}`)?.spec?.rules?.[Number(index)];
+  if (rule === undefined || Object.keys(rule).length === 0) return denied;
+  const all = [
+    ...(rule.from ?? []).flatMap(({ source = {} }, i) => listed(source, `from[${i}]`)),
+    ...(rule.to ?? []).flatMap(({ operation = {} }, i) => listed(operation, `to[${i}]`)),
+    ...(rule.when ?? []).map(
+      ({ key, values, notValues }, i) => `when[${i}] ${key} ${values === undefined ? "not " : ""}${JSON.stringify(values ?? notValues ?? [])}`,
+    ),
+  ];
+  const which = denied.text.endsWith(" rules") ? "; the nearest" : ", which";
+  return { ...denied, text: `${denied.text}${which} asks for ${all.join("; ")}` };
+}
+
+function listed(fields: object, path: string): readonly string[] {
+  return Object.entries(fields).map(([name, values]) => `${path}.${name} = ${JSON.stringify(values)}`);
 }
 
 function rank(outcome: Outcome, verdict: Answer["verdict"]): number {

@@ -7,12 +7,26 @@ import type { WorldReader } from "#model/world.ts";
 import { destinationRuleFor, subsetsOf } from "#compile/mesh/destination-rule.ts";
 import type { Hint, Hop } from "#decide/why/answer.ts";
 import { isReady } from "./find.ts";
+import { policyHint } from "./policy-hint.ts";
 import type { Question } from "./question.ts";
 
-export function hintText(hint: Hint | undefined, deciding: Hop | undefined, question: Question, world: WorldReader): string | undefined {
+export interface Denial {
+  /** Of the proxy's decision. */
+  readonly hint: Hint | undefined;
+  readonly hops: readonly Hop[];
+  readonly target: string;
+  readonly question: Question;
+}
+
+export function hintText(denial: Denial, world: WorldReader): string | undefined {
+  const { hint, hops, question } = denial;
+  const deciding = hops.findLast((each) => each.verdict !== "allowed");
   if (hint?.grant !== undefined) return grantText(hint.grant, world) ?? hint.text;
+  if (deciding === undefined) return hint?.text;
+  if (deciding.hop === "mTLS" && hops.some(({ hop, text }) => hop === "identity" && text.includes("passed through")))
+    return "call it by the name of a Service: what is sent to an address is passed through as it is, without mTLS";
   if (hint !== undefined) return hint.text;
-  if (deciding === undefined) return undefined;
+  if (deciding.text.includes("DROP: ") && deciding.by?.kind === "NetworkPolicy") return policyHint(deciding, denial, world);
   const subset = /there is no \S+ subset (\S+)/.exec(deciding.text)?.[1];
   if (subset !== undefined) return subsetText(deciding.text, subset, world);
   const { service, port } = question.to;

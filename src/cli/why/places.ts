@@ -30,6 +30,8 @@ export interface Destination {
   /** How the address came to be. */
   readonly naming?: { readonly text: string; readonly known: Known; readonly by?: Provenance };
   readonly service?: Service;
+  /** What the client sends as its host, when it is not the name and port above. */
+  readonly authority?: string;
   /** There is no way for this client, whatever the network does. */
   readonly nowhere?: { readonly text: string; readonly by: Provenance };
 }
@@ -72,8 +74,10 @@ export function findDestination(text: string, world: WorldReader, namespace: str
   const literal = parseIp(place.replace(/^\[(.*)\]$/, "$1"));
   if (literal !== undefined) {
     if (typeof port === "string") throw new PlaceError(`TO ${JSON.stringify(text)}: a port's name needs a Service or a pod that has it`);
+    if (from.kind === "outside" && /^(127\.|::1$)/.test(formatIp(literal))) return ownMachine(place, number ?? HTTP_PORT, world);
     return { host: place, address: formatIp(literal), port: number ?? HTTP_PORT, protocol: protocol ?? "tcp" };
   }
+  if (place === "localhost" && from.kind === "outside") return ownMachine(place, number ?? HTTP_PORT, world);
   const service = findService(place, world, namespace);
   if (service !== undefined) return serviceDestination(service, { place, port, protocol, namespace, from });
   const [pod] = findPods(place, world, namespace);
@@ -197,6 +201,14 @@ function gatewayDestination(world: WorldReader, port: number, from: Source): Des
   const host = `${ingressGateway.service}.${ingressGateway.namespace}`;
   if (from.kind !== "outside") return { host, port, protocol: "tcp" };
   return { host, port, protocol: "tcp", ...balancerOfGateway(world) };
+}
+
+/** What `weft up` prints: ports of the machine that it forwards to the gateway. */
+function ownMachine(host: string, port: number, world: WorldReader): Destination {
+  const { address } = balancerOfGateway(world);
+  const to = port % 1000 === HTTPS_PORT ? HTTPS_PORT : HTTP_PORT;
+  const naming = { text: `${host}:${port} -> ${address}:${to}, if that is the port that weft up forwards to the gateway`, known: "unknown" } as const;
+  return { host, address, naming, port: to, protocol: "tcp", authority: port === to ? host : `${host}:${port}` };
 }
 
 function balancerOfGateway(world: WorldReader): Required<Pick<Destination, "address" | "naming">> {

@@ -71,7 +71,10 @@ class Walk {
     if (from.kind === "pod" && workload(from.pod).proxy === "gateway")
       return this.#throughGateway(from.pod, undefined, undefined, { request: this.#request(), share: 1 });
     const resolved = this.#network.resolve(from, to);
-    if (resolved.addresses.length === 0) return [{ share: 1, verdict: resolved.verdict, hops: resolved.hops, target: to.host, effect: "no such name" }];
+    if (resolved.addresses.length === 0) {
+      const effect = resolved.verdict === "denied" ? { effect: "no such name" } : {};
+      return [{ share: 1, verdict: resolved.verdict, hops: resolved.hops, target: to.host, ...effect }];
+    }
     return resolved.addresses.flatMap(({ address, hop: named }) =>
       this.#leave(from, address).map((outcome) => ({ ...outcome, share: outcome.share / resolved.addresses.length, hops: [named, ...outcome.hops] })),
     );
@@ -209,7 +212,7 @@ class Walk {
     const { to, method, path, headers } = this.#question;
     const { host: own, ...rest } = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
     const isDefault = to.port === (this.#question.tls === true ? HTTPS_PORT : HTTP_PORT);
-    return imaginedRequest({ method, path, authority: own ?? (isDefault ? to.host : `${to.host}:${to.port}`), headers: rest });
+    return imaginedRequest({ method, path, authority: own ?? to.authority ?? (isDefault ? to.host : `${to.host}:${to.port}`), headers: rest });
   }
 
   #connection(address: string, port: number, { from, peer }: { readonly from?: string | undefined; readonly peer?: PeerIdentity | undefined }): ConnectionView {

@@ -401,6 +401,30 @@ describe("weft why, from manifests", () => {
     });
   }
 
+  it("gives the very rule that a NetworkPolicy lacks", async () => {
+    for (const [from, to] of [
+      ["web", "api"],
+      ["outside/legacy", "api.shop"],
+    ] as const) {
+      const { hint = "" } = await answer(mesh + cutApi, from, to);
+      const [, rule = ""] = /^add (.*) to spec\.ingress of NetworkPolicy shop\/cut$/.exec(hint) ?? [];
+      const { verdict } = await answer(mesh + cutApi.replace("ingress: [", `ingress: [${rule}, `), from, to);
+      assert.equal(verdict, "allowed", hint);
+    }
+    const { hint = "" } = await answer(mesh + noDns, "web", "api");
+    const [, names = ""] = /^add (.*) to spec\.egress of NetworkPolicy shop\/mute, /.exec(hint) ?? [];
+    const second = await answer(mesh + noDns.replace("policyTypes", `egress: [${names}], policyTypes`), "web", "api");
+    const [, rule = ""] = /^add (.*) to spec\.egress of NetworkPolicy shop\/mute$/.exec(second.hint ?? "") ?? [];
+    const { verdict } = await answer(mesh + noDns.replace("policyTypes", `egress: [${names}, ${rule}], policyTypes`), "web", "api", { path: "/" });
+    assert.notEqual(verdict, "denied", second.hint);
+  });
+
+  it("takes what weft up prints", async () => {
+    const { verdict, hops } = await answer(mesh + edge, "outside", "http://127.0.0.1:18080/public");
+    assert.equal(verdict, "allowed");
+    assert.match(hops[0]?.text ?? "", /127\.0\.0\.1:18080 -> 192\.168\.99\.\d+:80/);
+  });
+
   it("leaves out what says nothing of traffic, and says so", async () => {
     const { status, warned } = await ask(
       `${mesh}\n---\napiVersion: batch/v1\nkind: Job\nmetadata: { name: once }\n---\napiVersion: weft.dev/v1alpha1\nkind: ClusterConfig`,
