@@ -93,11 +93,3 @@ export function peerCredentials(fd: number): { pid: number; uid: number; gid: nu
   if (libc().getsockopt(fd, SOL_SOCKET, SO_PEERCRED, value, length) < 0) return undefined;
   return { pid: value.readInt32LE(0), uid: value.readUInt32LE(4), gid: value.readUInt32LE(8) };
 }
-
-/** The local address of a bound socket. */
-export function socketName(fd: number): SocketAddress | undefined {
-  const value = Buffer.alloc(28);
-  const length = Buffer.from([28, 0, 0, 0]);
-  if (libc().getsockname(fd, value, length) < 0) return undefined;
-  return decodeSocketAddress(value);
-}
