@@ -26,17 +26,18 @@ ${cases}
 complete -o default -F _weft weft
 `;
     case "zsh":
+      // Works sourced, and as a file _weft of fpath. zsh's own variable `words` holds the command line.
       return `#compdef weft
 _weft() {
   if (( CURRENT == 2 )); then compadd -- ${commands.join(" ")}; return; fi
-  local words
+  local options
   case "$words[2]" in
-${cases}
+${cases.replaceAll("words=", "options=")}
   esac
-  compadd -- \${=words}
+  compadd -- \${=options}
   _files
 }
-compdef _weft weft
+if [ "$funcstack[1]" = "_weft" ]; then _weft "$@"; else compdef _weft weft; fi
 `;
     case "fish":
       return `${[

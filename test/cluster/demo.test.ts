@@ -9,7 +9,7 @@ const TIMEOUT_MS = 240_000;
 
 function run(user: User): Promise<{ readonly code: number; readonly output: string }> {
   const [program, ...args] = [...user.prefix, process.execPath, join(user.checkout, "tools/demo.ts"), "--once"];
-  const child = spawn(program, args, { env: user.env, cwd: user.checkout, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, args, { env: { ...user.env, WEFT_DEMO_CLUSTER: `demo${process.pid}` }, cwd: user.checkout, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   const collect = (bytes: Buffer): void => {
     output += bytes.toString();

@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const checkout: string = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-export const CLUSTER = "demo";
+/** Tests choose their own, since they may run at once. */
+export const CLUSTER = process.env["WEFT_DEMO_CLUSTER"] ?? "demo";
 
 export interface WeftResult {
   readonly code: number;
