@@ -5,16 +5,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { create, toBinary } from "@bufbuild/protobuf";
-import type { KeyPair } from "#ca/ca.ts";
 import { issueKeyPair, newMeshRoot } from "#ca/test-root.ts";
 import { imagineWorld } from "#compile/imagine/imagine.ts";
 import { compileProxy } from "#compile/xds/xds.ts";
 import { realHost } from "#host/real/real.ts";
 import { admitManifests, parseManifests } from "#model/manifests.ts";
 import { objectKey, type KubeObject } from "#model/object.ts";
-import { XDS_TYPES, type EncodedResource, type ProxyPlan } from "#model/plan/proxy-plan.ts";
-import { SecretSchema, type Secret } from "#wire/envoy/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
+import { XDS_TYPES, type ProxyPlan } from "#model/plan/proxy-plan.ts";
+import { adsBootstrap } from "./ads-bootstrap.ts";
+import { withIdentity } from "./served-plan.ts";
 import { ensureEnvoy } from "#tools/peers.ts";
 import { startXds } from "#xds/xds.ts";
 
@@ -30,45 +29,6 @@ function objectsOf(file: string): readonly KubeObject[] {
 const base = objectsOf("base.yaml");
 const cases = readdirSync(testdata).filter((name) => name.endsWith(".golden"));
 
-function secret(name: string, type: Secret["type"]): readonly [string, EncodedResource] {
-  return [name, { name, version: "1", bytes: toBinary(SecretSchema, create(SecretSchema, { name, type })) }];
-}
-
-function withSecrets(plan: ProxyPlan, { certificate, privateKey }: KeyPair, root: string): ProxyPlan {
-  const inline = (text: string) => ({ specifier: { case: "inlineString" as const, value: text } });
-  const secrets = new Map([
-    secret("default", { case: "tlsCertificate", value: { certificateChain: inline(certificate), privateKey: inline(privateKey) } as never }),
-    secret("ROOTCA", { case: "validationContext", value: { trustedCa: inline(root) } as never }),
-  ]);
-  return { resources: new Map([...plan.resources, [XDS_TYPES.secret, new Map([...(plan.resources.get(XDS_TYPES.secret) ?? []), ...secrets])]]) };
-}
-
-function bootstrap(socket: string): object {
-  return {
-    node: { id: "test", cluster: "test" },
-    dynamic_resources: {
-      ads_config: { api_type: "DELTA_GRPC", transport_api_version: "V3", grpc_services: [{ envoy_grpc: { cluster_name: "xds-grpc" } }] },
-      lds_config: { ads: {}, resource_api_version: "V3" },
-      cds_config: { ads: {}, resource_api_version: "V3" },
-    },
-    static_resources: {
-      clusters: [
-        {
-          name: "xds-grpc",
-          type: "STATIC",
-          typed_extension_protocol_options: {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-              "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-              explicit_http_config: { http2_protocol_options: {} },
-            },
-          },
-          load_assignment: { cluster_name: "xds-grpc", endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: socket } } } }] }] },
-        },
-      ],
-    },
-  };
-}
-
 /** Runs Envoy until it has answered for every type; answers what it refused. */
 async function refusals(program: string, plan: ProxyPlan): Promise<readonly string[]> {
   const folder = mkdtempSync(join(tmpdir(), "weft-envoy-"));
@@ -79,7 +39,7 @@ async function refusals(program: string, plan: ProxyPlan): Promise<readonly stri
     rejected: (_, type, message) => refused.push(`${type}: ${message}`),
   });
   const server = await host.rpc.serve({ address: { path: join(folder, "xds.sock") }, methods: xds.methods });
-  writeFileSync(join(folder, "envoy.json"), JSON.stringify(bootstrap(join(folder, "xds.sock"))));
+  writeFileSync(join(folder, "envoy.json"), JSON.stringify(adsBootstrap(join(folder, "xds.sock"))));
   // Only what it says of the configuration counts, so nothing is sent to it; a namespace of its own keeps its ports apart.
   const process = spawn("unshare", ["-Urn", program, "-c", join(folder, "envoy.json"), "--log-level", "warn", "--concurrency", "1", "--use-dynamic-base-id"], {
     stdio: ["ignore", "ignore", "pipe"],
@@ -116,7 +76,7 @@ describe("a real Envoy accepts", { skip: "missing" in envoy ? `no Envoy here: ${
       const part = /^# proxy: (.*)$/m.exec(text)?.[1] ?? "web";
       const pod = [...(world.Pod?.values() ?? [])].find(({ metadata }) => metadata.name.includes(part)) ?? assert.fail(`no pod ${part}`);
       const plan = compileProxy(world, objectKey(pod)) ?? assert.fail("no plan");
-      assert.deepEqual(await refusals(program, withSecrets(plan, leaf, root.certificate)), []);
+      assert.deepEqual(await refusals(program, withIdentity(plan, leaf, root.certificate)), []);
     });
   }
 });

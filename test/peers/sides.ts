@@ -39,8 +39,10 @@ export interface Sides {
   stop(): void;
 }
 
+type MakeBootstrap = (place: SidePlace) => object | Promise<object>;
+
 /** `make` gives the bootstrap without `admin`. */
-export async function startSides(make: (place: SidePlace) => object): Promise<Sides> {
+export async function startSides(make: MakeBootstrap): Promise<Sides> {
   if ("missing" in envoy) throw new Error(envoy.install);
   const folder = mkdtempSync(join(tmpdir(), "weft-peer-"));
   const children: ChildProcess[] = [];
@@ -66,13 +68,13 @@ export async function startSides(make: (place: SidePlace) => object): Promise<Si
 async function startSide(
   place: SidePlace,
   [program = "", ...args]: readonly string[],
-  { make, children }: { readonly make: (place: SidePlace) => object; readonly children: ChildProcess[] },
+  { make, children }: { readonly make: MakeBootstrap; readonly children: ChildProcess[] },
 ): Promise<Side> {
   const { name, folder } = place;
   mkdirSync(folder, { recursive: true });
   const socket = join(folder, "admin.sock");
   const file = join(folder, "bootstrap.json");
-  writeFileSync(file, JSON.stringify({ admin: { address: { pipe: { path: socket } } }, ...make(place) }, undefined, 1));
+  writeFileSync(file, JSON.stringify({ admin: { address: { pipe: { path: socket } } }, ...(await make(place)) }, undefined, 1));
   const child = spawn(program, [...args, "-c", file], { stdio: ["ignore", "ignore", "pipe"] });
   children.push(child);
   let text = "";
