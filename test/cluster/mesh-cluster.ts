@@ -1,6 +1,6 @@
 /** One cluster of a test file, for tests of the mesh: manifests in, requests through the gateway, statuses out. */
 import { rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ApiAnswer, ClusterApi } from "#cli/cluster-api.ts";
 import type { CliContext } from "#cli/context.ts";
@@ -9,9 +9,10 @@ import { applyManifests, deleteManifests, loadManifests } from "#cli/up/manifest
 import { realHost } from "#host/real/real.ts";
 import type { KubeObject } from "#model/object.ts";
 import { terminalOf } from "./terminal.ts";
-import { users, type User } from "./user.ts";
+import { ORDINARY_UID, users, type User } from "./user.ts";
 import { weft, type CommandResult } from "./weft.ts";
 
+const checkout = join(import.meta.dirname, "../..");
 const START_MS = 120_000;
 /** Of whatever a machine with other things to do may take to bring about. */
 const PATIENCE_MS = 60_000;
@@ -28,11 +29,15 @@ export interface MeshCluster {
   readonly name: string;
   /** "http://127.0.0.1:18080". */
   readonly gateway: string;
+  /** Of the machine, on which the gateway answers HTTPS. */
+  readonly httpsPort: number;
   readonly api: ClusterApi;
   /** For commands that a test calls without a process. */
   readonly context: CliContext;
   /** As whom processes of this cluster are started. */
   readonly user: User;
+  /** What survives it, its keys among them. */
+  readonly stateFolder: string;
   /** Files or folders; answers what the API warned of. */
   apply(...files: readonly string[]): Promise<readonly string[]>;
   /** Of the same files; what is gone already is no mistake. */
@@ -46,12 +51,13 @@ export interface MeshCluster {
   stop(): Promise<void>;
 }
 
-export async function startMeshCluster(name: string, config: string): Promise<MeshCluster> {
-  const [first] = users;
-  if (first === undefined) throw new Error("there is a user");
-  const user = first.make();
+/** Of the first user, who is root where we are; or of the one that `make` makes. `config` is a file of this checkout. */
+export async function startMeshCluster(name: string, config: string, make: (() => User) | undefined = users[0]?.make): Promise<MeshCluster> {
+  if (make === undefined) throw new Error("there is a user");
+  const user = make();
+  const ownConfig = join(user.checkout, relative(checkout, config));
   const run = (...args: readonly string[]): Promise<CommandResult> => weft(user, args);
-  const started = await Promise.race([run("up", "--name", name, "--fresh", "--config", config, "--detach"), sleep(START_MS, undefined, { ref: false })]);
+  const started = await Promise.race([run("up", "--name", name, "--fresh", "--config", ownConfig, "--detach"), sleep(START_MS, undefined, { ref: false })]);
   const stop = async (): Promise<void> => {
     const kubeconfig = (await run("kubeconfig", "--name", name)).stdout.trim();
     await run("down", "--name", name);
@@ -69,9 +75,11 @@ export async function startMeshCluster(name: string, config: string): Promise<Me
   return {
     name,
     gateway: `http://127.0.0.1:${record.ports.http}`,
+    httpsPort: record.ports.https,
     api,
     context,
     user,
+    stateFolder: dirname((await run("kubeconfig", "--name", name)).stdout.trim()),
     apply: async (...files) => (await applyManifests(api, (await load(files)).objects)).warnings,
     remove: async (...files) => deleteManifests(api, (await load(files)).objects),
     put: (path, object) => api.request("PATCH", `${path}?fieldManager=test&force=true`, { body: object, contentType: "application/apply-patch+yaml" }),
