@@ -119,7 +119,10 @@ export class NodeConnection implements Connection, Readable {
 
   #read(): void {
     if (this.#tls !== undefined) this.#tls.resume();
-    else if (this.#fd >= 0 && !this.#peerEnded) watch(this.#fd, this);
+    else if (this.#fd >= 0 && !this.#peerEnded && !watch(this.#fd, this)) {
+      const code = errnoName(libc().errno());
+      this.fail(code, `epoll_ctl: ${code}`);
+    }
   }
 
   /** The plain socket has something to read. */

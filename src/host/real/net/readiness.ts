@@ -57,14 +57,16 @@ export function atTurnEnd(run: () => void): void {
   turnEnd = run;
 }
 
-export function watch(fd: number, reader: Readable): void {
+/** False when the kernel refuses (no memory, too many watches): then nobody would hear of this socket. */
+export function watch(fd: number, reader: Readable): boolean {
   const c = (calls ??= start());
-  if (watched[fd] === reader) return;
+  if (watched[fd] === reader) return true;
   event.writeUInt32LE(EPOLLIN, 0);
   event.writeInt32LE(fd, DATA_OFFSET);
-  c.epoll_ctl(c.epollFd, EPOLL_CTL_ADD, fd, event);
+  if (c.epoll_ctl(c.epollFd, EPOLL_CTL_ADD, fd, event) < 0) return false;
   if (watched[fd] === undefined && watchedCount++ === 0) c.hold();
   watched[fd] = reader;
+  return true;
 }
 
 /** `closing`: the descriptor is about to be closed, or is closed. */
