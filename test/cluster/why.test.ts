@@ -21,7 +21,7 @@ import { claimsOf, requestId, type Claim } from "./why/claims.ts";
 import { Draw } from "./why/draw.ts";
 import { policiesOf } from "./why/policies.ts";
 import { addressesOf, questionsOf, type Addresses, type Question } from "./why/questions.ts";
-import { standing } from "./why/topology.ts";
+import { gatewayAt, standing } from "./why/topology.ts";
 
 const isLong = process.env["WEFT_TEST_LONG"] === "1";
 const seed = Number(process.env["WEFT_TEST_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
@@ -100,14 +100,14 @@ function moved(question: Question, live: Addresses, imagined: Addresses): Questi
   return { ...question, host, to: question.to.replace(question.host, host) };
 }
 
-/** An answer without what is different in every cluster: addresses, names of what controllers make, and where the gateway's pod is. */
+/** An answer without what is different in every cluster: addresses, and names of what controllers make. */
 function essence({ verdict, effect, hops, ways }: Answer): unknown {
   const nameOf = (text: string): string => text.replace(/^istio-ingressgateway-\S+ \(.*$/, "the gateway").replace(/^\d+\.\d+\.\d+\.\d+/, "an address");
   return {
     verdict,
     effect,
     ways: ways.map((way) => ({ ...way, target: nameOf(way.target) })).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
-    hops: (hops.some(({ hop }) => hop === "gateway") ? [] : hops).map((hop) => [
+    hops: hops.map((hop) => [
       hop.hop,
       hop.known,
       hop.verdict,
@@ -153,6 +153,7 @@ describe(`weft why and what really happens (seed ${seed})`, () => {
       await lab.settled();
       const world = await lab.world();
       const live = addressesIn(world);
+      const pods = [...(world.Pod?.values() ?? [])];
       const questions = questionsOf(draw, QUESTIONS, live).map((question) =>
         question.protocol === "http" ? { ...question, headers: { ...question.headers, "x-request-id": requestId(round, question) } } : question,
       );
@@ -172,7 +173,8 @@ describe(`weft why and what really happens (seed ${seed})`, () => {
             shown(question),
           );
         }
-        const alone = await worldWithout([...standing(), ...policies]);
+        const gateway = pods.find(({ metadata }) => metadata.namespace === "istio-system");
+        const alone = await worldWithout([...standing(), gatewayAt(gateway?.spec.nodeName ?? ""), ...policies]);
         for (const question of questions) {
           const other = moved(question, live, addressesIn(alone));
           const answer = answers.get(question.id);

@@ -3,7 +3,7 @@ import { isConflict } from "#client/api-error.ts";
 import type { ApiClient } from "#client/client.ts";
 import type { RuntimeConfig } from "#model/config.ts";
 import type { KindId, Kinds } from "#model/kinds.ts";
-import { firstNode, firstNodeStatus, firstObjects } from "./first-objects.ts";
+import { firstNode, firstNodeStatus, firstObjects } from "#compile/cluster/first-objects.ts";
 
 export async function ensureFirstObjects(api: ApiClient, config: Pick<RuntimeConfig, "dnsAddress" | "nodes">): Promise<void> {
   const nodes = Promise.all(config.nodes.map((node) => ensureNode(api, node)));

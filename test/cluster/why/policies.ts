@@ -55,7 +55,14 @@ function rule(draw: Draw): object {
 }
 
 function source(draw: Draw): object {
-  const principals = ["cluster.local/ns/alpha/sa/front", "cluster.local/ns/alpha/sa/web", "cluster.local/ns/beta/sa/api", "cluster.local/ns/istio-system/*"];
+  const gateway = "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account";
+  const principals = [
+    "cluster.local/ns/alpha/sa/front",
+    "cluster.local/ns/alpha/sa/web",
+    "cluster.local/ns/beta/sa/api",
+    "cluster.local/ns/istio-system/*",
+    gateway,
+  ];
   return draw.of<() => object>(
     () => ({ principals: draw.some(principals) }),
     () => ({ notPrincipals: draw.some(principals) }),

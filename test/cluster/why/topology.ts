@@ -1,4 +1,6 @@
 /** Who lives in the cluster of the differential test, before any policy: three namespaces, two of them in the mesh, on two nodes. */
+import { firstObjects } from "#compile/cluster/first-objects.ts";
+import type { Deployment } from "#model/apps.ts";
 import type { KubeObject } from "#model/object.ts";
 
 export interface Dweller {
@@ -127,6 +129,13 @@ export const gateways: readonly KubeObject[] = [
     },
   }),
 ];
+
+/** The gateway that every cluster brings along, on the node where this one has it: policies may name a node's addresses. */
+export function gatewayAt(node: string): KubeObject {
+  const deployment = firstObjects({ dnsAddress: "" }).find(({ kind }) => kind === "Deployment")?.object as Deployment;
+  const { spec } = deployment;
+  return { ...deployment, spec: { ...spec, template: { ...spec.template, spec: { ...spec.template.spec, nodeName: node } } } } as KubeObject;
+}
 
 /** In the order in which they can be applied. */
 export function standing(): readonly KubeObject[] {
