@@ -93,7 +93,9 @@ export class GarbageCollector {
     const { ownerReferences = [], deletionTimestamp, finalizers = [], uid = "" } = object.metadata;
     if (ref.kind === "Namespace") this.#tendNamespace(object);
     if (deletionTimestamp === undefined) {
-      if (ownerReferences.length > 0 && ownerReferences.every((owner) => !this.#uids.has(owner.uid))) this.#delete(ref, { propagationPolicy: "Background" });
+      const gone = ownerReferences.filter((owner) => !this.#uids.has(owner.uid));
+      if (gone.length > 0 && gone.length === ownerReferences.length) this.#delete(ref, { propagationPolicy: "Background" });
+      else for (const owner of gone) this.#disown(ref, owner.uid);
       return;
     }
     const dependents = [...(this.#dependents.get(uid)?.values() ?? [])];
@@ -103,8 +105,10 @@ export class GarbageCollector {
     } else if (finalizers.includes("foregroundDeletion")) {
       const blocking = dependents.filter((dependent) => this.#blocks(dependent, uid));
       for (const dependent of dependents) {
-        if (this.#registry.store.get(dependent.kind, dependent.key)?.metadata.deletionTimestamp === undefined)
-          this.#delete(dependent, { propagationPolicy: "Foreground" });
+        const found = this.#registry.store.get(dependent.kind, dependent.key);
+        if (found === undefined || found.metadata.deletionTimestamp !== undefined) continue;
+        if (found.metadata.ownerReferences?.some((owner) => owner.uid !== uid && this.#uids.has(owner.uid)) === true) this.#disown(dependent, uid);
+        else this.#delete(dependent, { propagationPolicy: "Foreground" });
       }
       if (blocking.every((dependent) => this.#registry.store.get(dependent.kind, dependent.key) === undefined)) {
         removeFinalizer(this.#registry, placeOf(ref, object), object.metadata.name, "foregroundDeletion");

@@ -17,22 +17,34 @@ export interface Change {
   readonly after: KubeObject | undefined;
 }
 
-/** Changes that a watch can start from; older ones are compacted away (Kubernetes keeps 5 minutes). */
-const DEFAULT_HISTORY = 4000;
+export interface HistoryLimits {
+  readonly changes: number;
+  /** Of the objects as JSON, all in all. */
+  readonly bytes: number;
+}
+
+/** Changes that a watch can start from; older ones are compacted away (Kubernetes keeps 5 minutes). Large objects may not fill memory and disk. */
+const DEFAULT_HISTORY: HistoryLimits = { changes: 4000, bytes: 32 * 1024 * 1024 };
+
+interface Remembered {
+  readonly change: Change;
+  readonly bytes: number;
+}
 
 export class Store {
   readonly #log: RecordLog;
-  readonly #historyLimit: number;
+  readonly #limits: HistoryLimits;
   readonly #objects = new Map<KindId, Map<string, KubeObject>>(kindIds.map((kind) => [kind, new Map()]));
   readonly #watchers = new Set<(change: Change) => void>();
-  #history: Change[] = [];
+  #history: Remembered[] = [];
+  #historyBytes = 0;
   #revision: number;
   /** Changes up to this one are no longer known. */
   #forgotten: number;
 
-  constructor(log: RecordLog, historyLimit = DEFAULT_HISTORY) {
+  constructor(log: RecordLog, limits = DEFAULT_HISTORY) {
     this.#log = log;
-    this.#historyLimit = historyLimit;
+    this.#limits = limits;
     this.#revision = log.compactedRevision;
     this.#forgotten = log.compactedRevision;
     for (const record of log.load()) {
@@ -42,7 +54,7 @@ export class Store {
       const after = record.value === undefined ? undefined : withRevision(JSON.parse(record.value) as KubeObject, record.revision);
       this.#revision = Math.max(this.#revision, record.revision);
       const change = this.#change({ revision: record.revision, kind, key, before: this.get(kind, key), after });
-      if (record.revision > this.#forgotten) this.#history.push(change);
+      if (record.revision > this.#forgotten) this.#remember(change, record.value);
     }
   }
 
@@ -67,9 +79,10 @@ export class Store {
   put(kind: KindId, object: KubeObject): KubeObject {
     const key = objectKey(object);
     const revision = this.#revision + 1;
-    this.#log.append([{ revision, key: `${kind}/${key}`, value: JSON.stringify(withoutRevision(object)) }]);
+    const value = JSON.stringify(withoutRevision(object));
+    this.#log.append([{ revision, key: `${kind}/${key}`, value }]);
     const after = withRevision(object, revision);
-    this.#commit({ revision, kind, key, before: this.get(kind, key), after });
+    this.#commit({ revision, kind, key, before: this.get(kind, key), after }, value);
     return after;
   }
 
@@ -79,13 +92,13 @@ export class Store {
     if (before === undefined) return undefined;
     const revision = this.#revision + 1;
     this.#log.append([{ revision, key: `${kind}/${key}`, value: undefined }]);
-    this.#commit({ revision, kind, key, before, after: undefined });
+    this.#commit({ revision, kind, key, before, after: undefined }, undefined);
     return withRevision(before, revision);
   }
 
-  #commit(change: Change): void {
+  #commit(change: Change, value: string | undefined): void {
     this.#revision = change.revision;
-    this.#history.push(this.#change(change));
+    this.#remember(this.#change(change), value);
     this.#forget();
     for (const watcher of [...this.#watchers]) watcher(change);
   }
@@ -97,20 +110,28 @@ export class Store {
     return change;
   }
 
+  #remember(change: Change, value: string | undefined): void {
+    const bytes = value?.length ?? 0;
+    this.#history.push({ change, bytes });
+    this.#historyBytes += bytes;
+  }
+
   /** A quarter at a time, so that the log is not compacted for every write. */
   #forget(): void {
-    if (this.#history.length <= this.#historyLimit * 1.25) return;
-    const dropped = this.#history.splice(0, this.#history.length - this.#historyLimit);
-    this.#forgotten = dropped.at(-1)?.revision ?? this.#forgotten;
+    const { changes, bytes } = this.#limits;
+    if (this.#history.length <= changes * 1.25 && this.#historyBytes <= bytes * 1.25) return;
+    let count = 0;
+    for (; this.#history.length - count > changes || this.#historyBytes > bytes; count++) this.#historyBytes -= this.#history[count]?.bytes ?? 0;
+    const dropped = this.#history.splice(0, count);
+    this.#forgotten = dropped.at(-1)?.change.revision ?? this.#forgotten;
     this.#log.compact(this.#forgotten);
   }
 
   /** Changes after `revision`, oldest first; undefined when some of them are no longer known. */
   since(revision: number): readonly Change[] | undefined {
     if (revision < this.#forgotten) return undefined;
-    let start = this.#history.length;
-    while (start > 0 && (this.#history[start - 1]?.revision ?? 0) > revision) start--;
-    return this.#history.slice(start);
+    const start = this.#history.findLastIndex(({ change }) => change.revision <= revision) + 1;
+    return this.#history.slice(start).map(({ change }) => change);
   }
 
   /** Called for every change from now on, in order, in the turn it happened. */

@@ -7,7 +7,7 @@ import { endpointSliceRules } from "./endpoint-slice-rules.ts";
 import type { KindId, KindInfo, Kinds } from "./kinds.ts";
 import { networkPolicyRules } from "./networking-rules.ts";
 import type { KubeObject } from "./object.ts";
-import { forbidden, invalid, required, type Problem } from "./problem.ts";
+import { forbidden, invalid, required, tooLong, type Problem } from "./problem.ts";
 import { serviceRules } from "./service-rules.ts";
 
 type Rules<K extends KindId> = (object: Kinds[K], old: Kinds[K] | undefined) => readonly Problem[];
@@ -22,6 +22,7 @@ const rules: { readonly [K in KindId]?: Rules<K> } = {
   DestinationRule: destinationRuleRules,
   IstioGateway: istioGatewayRules,
   ConfigMap: (object, old) => [
+    ...sizeProblems({ ...object.data, ...object.binaryData }),
     ...keyProblems("data", object.data),
     ...keyProblems("binaryData", object.binaryData),
     ...Object.keys(object.data ?? {})
@@ -30,6 +31,7 @@ const rules: { readonly [K in KindId]?: Rules<K> } = {
     ...immutableProblems(object, old, ["data", "binaryData"]),
   ],
   Secret: (object, old) => [
+    ...sizeProblems(object.data ?? {}),
     ...keyProblems("data", object.data),
     ...(secretKeys[object.type ?? ""] ?? []).filter((key) => object.data?.[key] === undefined).map((key) => required(`data[${key}]`)),
     ...immutableProblems(object, old, ["data"]),
@@ -48,6 +50,14 @@ const rules: { readonly [K in KindId]?: Rules<K> } = {
       ? [invalid("spec.controllerName", object.spec.controllerName, "Value is immutable")]
       : [],
 };
+
+/** MaxSecretSize of Kubernetes, for ConfigMaps too. */
+const MAX_DATA_BYTES = 1024 * 1024;
+
+function sizeProblems(data: Readonly<Record<string, string>>): Problem[] {
+  const bytes = Object.values(data).reduce((sum, value) => sum + Buffer.byteLength(value), 0);
+  return bytes > MAX_DATA_BYTES ? [tooLong("data", MAX_DATA_BYTES)] : [];
+}
 
 /** What a Secret of a type must have. */
 const secretKeys: Readonly<Record<string, readonly string[]>> = {
