@@ -9,7 +9,7 @@ import { applyManifests, deleteManifests, loadManifests } from "#cli/up/manifest
 import { realHost } from "#host/real/real.ts";
 import type { KubeObject } from "#model/object.ts";
 import { terminalOf } from "./terminal.ts";
-import { ORDINARY_UID, users, type User } from "./user.ts";
+import { users, type User } from "./user.ts";
 import { weft, type CommandResult } from "./weft.ts";
 
 const checkout = join(import.meta.dirname, "../..");

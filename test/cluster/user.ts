@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const checkout = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-export const ORDINARY_UID = 65534;
+const ORDINARY_UID = 65534;
 
 export interface User {
   readonly name: string;
