@@ -7,7 +7,7 @@ import { after, before, describe, it } from "node:test";
 import { startBackends, type Backends } from "./backends.ts";
 import { type Difference, KNOWN_DIFFERENCES, prometheusOf, settledComparison, statsOf } from "./counters.ts";
 import { httpBootstrap } from "./http-bootstrap.ts";
-import { BODIES, broken, CHANGING, DENIED, EDGE, FAILURES, ROUTING } from "./http-requests.ts";
+import { BODIES, broken, CHANGING, DENIED, EDGE, FAILURES, ROUTING, SLOW } from "./http-requests.ts";
 import { type HttpAnswer, rawExchange, readAnswer } from "./raw-exchange.ts";
 import { bothLogs, type Sides, skipWithoutEnvoy, startSides } from "./sides.ts";
 
@@ -53,7 +53,7 @@ const KNOWN: readonly Difference[] = [
   { stat: /upstream_cx_tx_bytes_total/, why: "a chunked request body is cut into chunks anew" },
 ];
 
-const FAMILY = /^(http\.(ingress|edge)|cluster\.(?!apart)\w+|listener\.(ingress|edge))\./;
+const FAMILY = /^(http\.(ingress|edge|timed)|cluster\.(?!apart)\w+|listener\.(ingress|edge|timed))\./;
 
 const PROMETHEUS_FAMILY = /^envoy_(?!.*(_bucket|_sum)\{)(?!.*"(apart|admin)").*(cluster_name|manager_prefix|listener_address)=/;
 
@@ -74,6 +74,7 @@ describe("Weft's proxy and Envoy, from one bootstrap", { skip: skipWithoutEnvoy 
     ["denials", DENIED, "ingress"],
     ["failures", FAILURES, "ingress"],
     ["a listener at the edge", EDGE, "edge"],
+    ["timeouts", SLOW, "timed"],
   ] as const)
     describe(group, () => {
       for (const text of requests)
@@ -102,7 +103,7 @@ describe("Weft's proxy and Envoy, from one bootstrap", { skip: skipWithoutEnvoy 
   });
 
   it("write the same lines into the access log", async () => {
-    for (const log of ["access.log", "edge.log"]) {
+    for (const log of ["access.log", "edge.log", "timed.log"]) {
       const [weft, envoy] = await bothLogs(sides, log);
       assert.deepEqual(weft, envoy);
     }

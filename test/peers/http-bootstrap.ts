@@ -185,6 +185,32 @@ export function httpBootstrap({ folder }: SidePlace, backends: Backends): object
             ],
           },
         ]),
+        listener("timed", [
+          {
+            filters: [
+              httpManager({
+                stat_prefix: "timed",
+                access_log: [fileLog(`${folder}/timed.log`, LOG_FORMAT)],
+                stream_idle_timeout: "0.3s",
+                request_timeout: "0.6s",
+                route_config: {
+                  name: "timed",
+                  virtual_hosts: [
+                    {
+                      name: "all",
+                      domains: ["*"],
+                      routes: [
+                        { match: { prefix: "/silent-route" }, route: { cluster: "silent", timeout: "0s", idle_timeout: "0.1s" } },
+                        { match: { prefix: "/silent" }, route: { cluster: "silent", timeout: "0s" } },
+                        { match: { prefix: "/" }, route: { cluster: "backend" } },
+                      ],
+                    },
+                  ],
+                },
+              }),
+            ],
+          },
+        ]),
         // What a gateway at the edge has: nothing that the client claims is believed.
         listener("edge", [
           {

@@ -157,6 +157,15 @@ export const FAILURES: readonly string[] = [
   broken("HTTP/1.1 999 Odd\r\ncontent-length: 0\r\n\r\n"),
 ];
 
+/** For the listener "timed": what stands still, and what never ends. */
+export const SLOW: readonly string[] = [
+  get("/silent"),
+  get("/silent-route"),
+  send("POST", "/body", "content-length: 10\r\n", "hello"),
+  send("POST", "/silent", "content-length: 10\r\n", "hello"),
+  send("POST", "/body", "transfer-encoding: chunked\r\n", "5\r\nhello\r\n"),
+];
+
 /** For the listener "edge". */
 export const EDGE: readonly string[] = [
   get("/body", steering),

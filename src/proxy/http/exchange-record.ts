@@ -45,6 +45,7 @@ export abstract class ExchangeRecord implements AccessRecord, RequestView, Measu
   cluster: ClusterRuntime | undefined = undefined;
   attempt: UpstreamAttempt | undefined = undefined;
   requestWhole = false;
+  activeAtMs: number;
   protected responseHeaders: HeaderBlock | undefined = undefined;
 
   constructor({ machine, manager, downstream, head, stream }: ExchangeParts) {
@@ -53,7 +54,24 @@ export abstract class ExchangeRecord implements AccessRecord, RequestView, Measu
     this.downstream = downstream;
     this.head = head;
     this.stream = stream;
-    this.startedAt = machine.turn.ms;
+    this.startedAt = this.activeAtMs = machine.turn.ms;
+  }
+
+  allowsUpgrade(kind: string): boolean {
+    const act = this.route?.act;
+    return (act?.kind === "forward" ? act.upgrades.get(kind) : undefined) ?? this.manager.upgrades.get(kind) ?? false;
+  }
+  get maySayWhy(): boolean {
+    const { tellsWhy } = this.manager;
+    return tellsWhy === "always" || (tellsWhy === "identified" && this.downstream.peer !== undefined);
+  }
+
+  get startedAtMs(): number {
+    return this.startedAt;
+  }
+  get idleTimeoutMs(): number | undefined {
+    const act = this.route?.act;
+    return act?.kind === "forward" ? act.idleTimeoutMs : undefined;
   }
 
   // What decisions see of the request.

@@ -47,9 +47,6 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
   #timeout: WheelEntry | undefined;
   #later: WheelEntry | undefined;
 
-  get responding(): boolean {
-    return this.#responding;
-  }
   get done(): boolean {
     return this.#done;
   }
@@ -77,17 +74,12 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     const routes = manager.routes.current;
     const index = routes === undefined ? -1 : routes.table.match(this, machine.random.next());
     this.route = routes?.routes[index];
-    if (head.upgrade !== undefined && !this.#allowsUpgrade(head.upgrade)) {
+    if (head.upgrade !== undefined && !this.allowsUpgrade(head.upgrade)) {
       this.stream.closeAfter();
       manager.stats.rqUpgradeRefused.value++;
       return this.reply(UPGRADE_REFUSED);
     }
     this.#runFilters(0);
-  }
-
-  #allowsUpgrade(kind: string): boolean {
-    const act = this.route?.act;
-    return (act?.kind === "forward" ? act.upgrades.get(kind) : undefined) ?? this.manager.upgrades.get(kind) ?? false;
   }
 
   #runFilters(from: number): void {
@@ -213,6 +205,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
   onBody(bytes: Uint8Array, start: number, end: number): void {
     if (this.#done) return;
     this.bytesReceived += end - start;
+    this.activeAtMs = this.machine.turn.ms;
     const { attempt } = this;
     const isSent = attempt !== undefined && attempt.attached;
     const fits = (isSent && !this.#kept.forRetry) || this.#kept.add(bytes.subarray(start, end), isSent);
@@ -278,7 +271,8 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     this.#responding = true;
     this.statusDetails = "via_upstream";
     this.status = head.status;
-    this.responseDurationMs = Math.round(this.machine.turn.ms - this.startedAt);
+    this.activeAtMs = this.machine.turn.ms;
+    this.responseDurationMs = Math.round(this.activeAtMs - this.startedAt);
     const { headers } = head;
     if (!this.manager.suppressEnvoyHeaders) headers.set(SERVICE_TIME, String(Math.round(attempt.elapsedMs())));
     this.#forward?.clusterResponseMutations[this.#clusterIndex]?.(headers, this);
@@ -288,6 +282,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
 
   upstreamBody(attempt: UpstreamAttempt, bytes: Uint8Array, start: number, end: number): void {
     this.bytesSent += end - start;
+    this.activeAtMs = this.machine.turn.ms;
     if (!this.stream.sendBody(bytes, start, end)) attempt.pause();
   }
 
@@ -361,6 +356,15 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     this.reply(notAnsweredInTime(this.attempt?.endpoint.settings.text ?? cluster.name, afterMs, ofTry));
   }
 
+  /** It stood still, or came, for too long. */
+  expire(answer: OwnAnswer): void {
+    this.attempt?.cancel();
+    if (!this.#responding) return this.reply(answer);
+    this.#flag(FLAG.streamIdleTimeout);
+    this.#cutOff();
+    this.#finish();
+  }
+
   /** The client gets no whole response. */
   #cutOff(): void {
     this.#isCutOff = true;
@@ -398,7 +402,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     this.#responding = true;
     this.statusDetails = answer.details;
     if (answer.flags !== undefined) this.#flag(answer.flags);
-    const headers = headersOf(answer, this.#maySayWhy());
+    const headers = headersOf(answer, this.maySayWhy);
     this.status = status;
     this.route?.responseMutation?.(headers, this);
     const bytes = Buffer.from(body);
@@ -408,11 +412,6 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     if (this.head.method !== "HEAD") this.bytesSent += bytes.length;
     this.stream.sendBody(bytes, 0, bytes.length);
     this.stream.sendEnd(undefined);
-  }
-
-  #maySayWhy(): boolean {
-    const { tellsWhy } = this.manager;
-    return tellsWhy === "always" || (tellsWhy === "identified" && this.downstream.peer !== undefined);
   }
 
   #sendHead(head: ResponseHead, endStream: boolean): void {

@@ -10,6 +10,7 @@ import { WheelEntry } from "#proxy/timer-wheel.ts";
 import type { HttpHolder } from "#proxy/listen/compile-listener.ts";
 import type { ConnectionManager } from "./connection-manager.ts";
 import { Exchange } from "./exchange.ts";
+import { lookEveryMs, timedOut, timeLeftMs } from "./stream-timeouts.ts";
 import { refusedRequest } from "./refused-request.ts";
 
 export class HttpConnection implements ConnectionHandler {
@@ -110,6 +111,8 @@ export class HttpConnection implements ConnectionHandler {
     const exchange = new Exchange({ machine: this.#machine, manager: this.#holder.current, downstream: this.#downstream, head, stream });
     this.#exchange = exchange;
     exchange.start();
+    const { idleTimeoutMs } = exchange;
+    if (idleTimeoutMs !== undefined && idleTimeoutMs > 0 && !exchange.done) this.#wait("request", Math.min(idleTimeoutMs, lookEveryMs(this.#manager)));
     return exchange;
   }
 
@@ -136,9 +139,10 @@ export class HttpConnection implements ConnectionHandler {
    */
   #await(): void {
     if (this.#codec.closed) return;
-    const { idleTimeoutMs, headersTimeoutMs } = this.#manager;
+    const { headersTimeoutMs } = this.#manager;
+    const lookMs = lookEveryMs(this.#manager);
     if (this.#codec.readingHead && headersTimeoutMs > 0) this.#wait("head", headersTimeoutMs);
-    else if (idleTimeoutMs > 0) this.#wait("request", idleTimeoutMs);
+    else if (lookMs < Infinity) this.#wait("request", lookMs);
   }
 
   #wait(what: "request" | "head" | "close", ms: number): void {
@@ -157,8 +161,17 @@ export class HttpConnection implements ConnectionHandler {
       stats.rqHeaderTimeout.value++;
       return this.#connection.destroy();
     }
-    const idleMs = this.#machine.turn.ms - this.#lastActiveMs;
-    if (!this.#codec.idle || idleMs < idleTimeoutMs) return this.#wait("request", this.#codec.idle ? idleTimeoutMs - idleMs : idleTimeoutMs);
+    const nowMs = this.#machine.turn.ms;
+    const exchange = this.#exchange;
+    if (exchange?.done === false) {
+      const leftMs = timeLeftMs(exchange, this.#manager, nowMs);
+      if (leftMs > 0) return this.#wait("request", Math.min(leftMs, lookEveryMs(this.#manager)));
+      const answer = timedOut(exchange, this.#manager, nowMs);
+      stats[answer.stat].value++;
+      return exchange.expire(answer);
+    }
+    const leftMs = Math.min(this.#codec.idle && idleTimeoutMs > 0 ? this.#lastActiveMs + idleTimeoutMs - nowMs : Infinity, lookEveryMs(this.#manager));
+    if (leftMs > 0) return this.#wait("request", leftMs);
     stats.cxIdleTimeout.value++;
     this.#codec.drain();
   }

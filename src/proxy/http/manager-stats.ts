@@ -32,6 +32,8 @@ export class ManagerStats {
   readonly rqNonRelativePath: Counter;
   readonly rqUpgradeRefused: Counter;
   readonly rqHeaderTimeout: Counter;
+  readonly rqTimeout: Counter;
+  readonly rqIdleTimeout: Counter;
   readonly rqTime: Histogram;
   readonly noRoute: Counter;
   readonly noCluster: Counter;
@@ -74,6 +76,8 @@ export class ManagerStats {
     this.rqNonRelativePath = scope.counter("downstream_rq_non_relative_path");
     this.rqUpgradeRefused = scope.counter("downstream_rq_ws_on_non_ws_route");
     this.rqHeaderTimeout = scope.counter("downstream_rq_header_timeout");
+    this.rqTimeout = scope.counter("downstream_rq_timeout");
+    this.rqIdleTimeout = scope.counter("downstream_rq_idle_timeout");
     this.rqTime = scope.histogram("downstream_rq_time");
     this.noRoute = scope.counter("no_route");
     this.noCluster = scope.counter("no_cluster");
