@@ -26,13 +26,14 @@ export function endpointsOf(service: MeshService, port: MeshPort, slices: readon
   for (const slice of slices) {
     const number = slice.ports?.find(({ name, protocol }) => (name ?? "") === port.name && (protocol ?? "TCP") === "TCP")?.port;
     if (number === undefined) continue;
-    for (const [i, endpoint] of slice.endpoints.entries()) {
+    for (const endpoint of slice.endpoints) {
       if (endpoint.conditions?.ready === false) continue;
       const { targetRef } = endpoint;
       const pod = targetRef?.kind === "Pod" && targetRef.name !== undefined ? `${targetRef.namespace ?? service.namespace}/${targetRef.name}` : undefined;
       for (const address of endpoint.addresses) {
         const key = `${address} ${number}`;
-        if (!found.has(key)) found.set(key, { address, port: number, pod, by: provenanceOf(slice, `endpoints[${i}]`) });
+        // By address, not by place: an endpoint that goes must not change the provenance of those behind it.
+        if (!found.has(key)) found.set(key, { address, port: number, pod, by: provenanceOf(slice, `endpoints[${address}]`) });
       }
     }
   }
