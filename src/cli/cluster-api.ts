@@ -1,11 +1,15 @@
 /** The cluster's API as the admin, for what `weft` itself asks: a few requests, no watches. */
+import { HostError } from "#host/host-error.ts";
 import type { Host } from "#host/host.ts";
+import type { HttpRequestOptions, HttpResponse } from "#host/http.ts";
 
 export interface ApiAccess {
   readonly url: string;
   readonly ca: string;
   readonly certificate: string;
   readonly privateKey: string;
+  /** Where to look when no answer comes. */
+  readonly log?: string;
 }
 
 export interface ApiAnswer {
@@ -29,7 +33,7 @@ export class ClusterApi {
   /** Rejects with HostError when no answer came. */
   async request(method: string, path: string, patch?: { readonly body: unknown; readonly contentType: string }): Promise<ApiAnswer> {
     const { url, ca, certificate, privateKey } = this.#access;
-    const response = await this.#host.http.request({
+    const response = await this.#send({
       method,
       url: url + path,
       tls: { ca, certificate, privateKey },
@@ -39,6 +43,16 @@ export class ClusterApi {
     });
     const text = await response.text();
     return { status: response.status, body: parsed(text), warnings: warningsOf(response.headers["warning"]) };
+  }
+
+  async #send(options: HttpRequestOptions): Promise<HttpResponse> {
+    const { log } = this.#access;
+    try {
+      return await this.#host.http.request(options);
+    } catch (error) {
+      if (log === undefined || !(error instanceof HostError)) throw error;
+      throw new HostError(error.code, error.subject, `${error.message.slice(error.subject.length + 2)}; look into ${log}`, { cause: error });
+    }
   }
 
   /** The answer's body; throws with the server's message when the status is not 2xx. */

@@ -30,6 +30,7 @@ export async function openRunningCluster(context: CliContext, name: string): Pro
     ca: pem(cluster["certificate-authority-data"]),
     certificate: pem(user["client-certificate-data"]),
     privateKey: pem(user["client-key-data"]),
+    log: `${stateFolder(context.terminal, name)}/logs/control.log`,
   };
   return { record, access, api: new ClusterApi(context.host, access) };
 }

@@ -3,7 +3,7 @@ import type { Node, Pod } from "#model/core.ts";
 import { CliError, type CliContext } from "./context.ts";
 import { openRunningCluster, type RunningCluster } from "./running-cluster.ts";
 import { formatAge, formatTable } from "./table.ts";
-import { describePod, hasCondition } from "./up/waiting.ts";
+import { countProxies, describePod, hasCondition, SPEC_HONOURED } from "./up/waiting.ts";
 
 interface NodeStatus {
   readonly name: string;
@@ -21,7 +21,7 @@ interface ClusterStatus {
   readonly api: string;
   readonly gateway: string | undefined;
   readonly pods: { readonly ready: number; readonly total: number };
-  readonly proxies: number;
+  readonly proxies: { readonly ready: number; readonly total: number };
   readonly nodes: readonly NodeStatus[];
   readonly warnings: readonly string[];
 }
@@ -64,9 +64,13 @@ async function readStatus({ host }: CliContext, { record, api, access }: Running
     api: access.url,
     gateway: hasGateway ? `http://127.0.0.1:${record.ports.http}` : undefined,
     pods: { ready: pods.length - waiting.length, total: pods.length },
-    proxies: pods.filter((pod) => pod.spec?.containers.some((container) => container.name === "istio-proxy")).length,
+    proxies: countProxies(pods),
     nodes: facts,
-    warnings: [...waiting.map((pod) => `Pod ${pod.metadata.namespace ?? "default"}/${describePod(pod)}`), ...(await unsupported(api))],
+    warnings: [
+      ...waiting.map((pod) => `Pod ${pod.metadata.namespace ?? "default"}/${describePod(pod)}`),
+      ...pods.flatMap(notHonoured),
+      ...(await unsupported(api)),
+    ],
   };
 }
 
@@ -76,11 +80,22 @@ async function agentMemory(api: RunningCluster["api"], node: string): Promise<nu
   return match?.[1] === undefined ? undefined : Number(match[1]);
 }
 
+interface Condition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason?: string;
+  readonly message?: string;
+}
+
 interface WithConditions {
   readonly kind?: string;
   readonly metadata: { readonly name: string; readonly namespace?: string };
   readonly status?: {
-    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly reason?: string; readonly message?: string }[];
+    readonly conditions?: readonly Condition[];
+    /** Of a Gateway. */
+    readonly listeners?: readonly { readonly conditions?: readonly Condition[] }[];
+    /** Of an HTTPRoute. */
+    readonly parents?: readonly { readonly conditions?: readonly Condition[] }[];
   };
 }
 
@@ -91,21 +106,28 @@ const MESH_RESOURCES: readonly (readonly [string, string])[] = [
   ["Gateway", "/apis/networking.istio.io/v1/gateways"],
   ["PeerAuthentication", "/apis/security.istio.io/v1/peerauthentications"],
   ["AuthorizationPolicy", "/apis/security.istio.io/v1/authorizationpolicies"],
+  ["Gateway", "/apis/gateway.networking.k8s.io/v1/gateways"],
+  ["HTTPRoute", "/apis/gateway.networking.k8s.io/v1/httproutes"],
 ];
 
 /** What a resource asks for and does not get, as its conditions say: every condition that is False with a message. */
 async function unsupported(api: RunningCluster["api"]): Promise<readonly string[]> {
   const found = await Promise.all(
-    MESH_RESOURCES.map(async ([kind, path]) => {
-      const objects = await api.list<WithConditions>(path).catch(() => []);
-      return objects.flatMap((object) =>
-        (object.status?.conditions ?? [])
-          .filter((condition) => condition.status === "False" && (condition.message ?? "") !== "")
-          .map((condition) => `${kind} ${object.metadata.namespace ?? "default"}/${object.metadata.name} ${condition.message ?? ""}`),
-      );
-    }),
+    MESH_RESOURCES.map(async ([kind, path]) => (await api.list<WithConditions>(path).catch(() => [])).flatMap((object) => refusedParts(kind, object))),
   );
   return found.flat();
+}
+
+/** What the pod asks for and its node does not do; the condition is there only then. */
+function notHonoured({ metadata, status }: Pod): readonly string[] {
+  const condition = status?.conditions?.find(({ type }) => type === SPEC_HONOURED);
+  return condition === undefined ? [] : [`Pod ${metadata.namespace ?? "default"}/${metadata.name} ${condition.message ?? ""}`];
+}
+
+function refusedParts(kind: string, { metadata, status }: WithConditions): readonly string[] {
+  const conditions = [...(status?.conditions ?? []), ...[...(status?.listeners ?? []), ...(status?.parents ?? [])].flatMap((part) => part.conditions ?? [])];
+  const messages = conditions.filter((condition) => condition.status === "False" && (condition.message ?? "") !== "").map(({ message = "" }) => message);
+  return [...new Set(messages)].map((message) => `${kind} ${metadata.namespace ?? "default"}/${metadata.name} ${message}`);
 }
 
 function count(number: number, one: string, many: string): string {
@@ -118,7 +140,7 @@ function formatStatus(facts: ClusterStatus): string {
     `up ${formatAge(facts.upSeconds * 1000)}`,
     count(facts.nodes.length, "node", "nodes"),
     `${facts.pods.ready} of ${count(facts.pods.total, "pod", "pods")} Ready`,
-    count(facts.proxies, "proxy", "proxies"),
+    `${facts.proxies.ready} of ${count(facts.proxies.total, "proxy", "proxies")} Ready`,
   ].join("   ");
   const rows = facts.nodes.map((node) => [
     node.name,

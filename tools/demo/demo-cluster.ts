@@ -20,6 +20,8 @@ export interface DemoCluster {
   look(): Promise<{ readonly nodes: readonly Seen[]; readonly pods: readonly Seen[] }>;
   apply(file: string): Promise<void>;
   remove(file: string): Promise<void>;
+  /** Address of a pod of the namespace "default" that is on another node than the visitor. */
+  addressAcross(): Promise<string>;
 }
 
 export async function openDemoCluster(): Promise<DemoCluster> {
@@ -41,6 +43,12 @@ export async function openDemoCluster(): Promise<DemoCluster> {
           ),
         ),
       };
+    },
+    async addressAcross() {
+      const pods = await api.list<Pod>("/api/v1/pods");
+      const visitor = pods.find(({ metadata }) => metadata.namespace === "visitors");
+      const across = pods.find(({ metadata, spec }) => metadata.namespace === "default" && spec.nodeName !== visitor?.spec.nodeName);
+      return across?.status?.podIP ?? "no pod on the other node";
     },
     async apply(file) {
       await applyManifests(api, (await load(file)).objects);

@@ -18,6 +18,8 @@ export interface Scene {
   /** Applies a file of examples/demo. */
   apply(file: string): Promise<void>;
   remove(file: string): Promise<void>;
+  /** Address of a pod on another node than the visitor. */
+  addressAcross(): Promise<string>;
 }
 
 export async function showSplit({ gateway, report }: Scene): Promise<void> {
@@ -71,7 +73,7 @@ export function startCapture(): Capture {
  * Requests of one workload to three others, inside the mesh: what a visitor sends to the gateway is plain HTTP, and meant
  * to be. That the capture would see a marker in the clear is shown by a pod outside the mesh, which sends one.
  */
-export async function showWire({ report }: Pick<Scene, "report">, capture: Capture): Promise<void> {
+export async function showWire({ report, addressAcross }: Scene, capture: Capture): Promise<void> {
   report.heading("the wire between the nodes");
   const [marker, plainMarker] = [`marker-${randomUUID()}`, `plain-${randomUUID()}`];
   const urls = ["http://reviews:9080/reviews/[0-19]", "http://details:9080/details/[0-19]", "http://ratings:9080/ratings/[0-19]"];
@@ -87,7 +89,7 @@ export async function showWire({ report }: Pick<Scene, "report">, capture: Captu
     `end-user: ${plainMarker}`,
     "--max-time",
     "5",
-    "http://productpage.default:9080/health",
+    `http://${await addressAcross()}:9080/health`,
   );
   const bytes = await capture.finish();
   const { frames, vxlanFrames, tls13Handshakes, plainMarkers } = readUnderlay(bytes, marker);

@@ -85,9 +85,8 @@ export async function waitForPods({ clock, progress, api, signal }: Waiter, time
     ]);
     const wanted = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.phase !== "Succeeded");
     const waiting = wanted.filter((pod) => !hasCondition(pod.status?.conditions, "Ready"));
-    const proxies = wanted.filter((pod) => pod.spec?.containers.some((container) => container.name === "istio-proxy"));
-    const readyProxies = proxies.filter((pod) => pod.status?.containerStatuses?.some((container) => container.name === "istio-proxy" && container.ready));
-    count = { ready: wanted.length - waiting.length, total: wanted.length, proxies: proxies.length, readyProxies: readyProxies.length };
+    const proxies = countProxies(wanted);
+    count = { ready: wanted.length - waiting.length, total: wanted.length, proxies: proxies.total, readyProxies: proxies.ready };
     // One that fails says more than one that has not begun.
     const first = waiting.find((pod) => failingContainer(pod) !== undefined) ?? waiting[0];
     stuck = first;
@@ -98,6 +97,15 @@ export async function waitForPods({ clock, progress, api, signal }: Waiter, time
       : `${count.ready} Ready; Deployment ${behind.metadata.name} has ${behind.status?.readyReplicas ?? 0} of ${behind.spec?.replicas ?? 1}`;
   });
   return { ...count, missing };
+}
+
+/** Condition of a pod that asks for what its node does not do; such a pod runs nevertheless. */
+export const SPEC_HONOURED = "weft.dev/SpecHonoured";
+
+export function countProxies(pods: readonly Pod[]): { readonly ready: number; readonly total: number } {
+  const proxies = pods.filter((pod) => pod.spec?.containers.some((container) => container.name === "istio-proxy"));
+  const ready = proxies.filter((pod) => pod.status?.containerStatuses?.some((container) => container.name === "istio-proxy" && container.ready));
+  return { ready: ready.length, total: proxies.length };
 }
 
 /** A container that ended, and waits to be started again. */
@@ -133,6 +141,6 @@ export function describePod(pod: Pod): string {
     if (state?.waiting !== undefined) return `${where}: ${container.name}: ${[state.waiting.reason, waits].filter(Boolean).join(": ")}`;
     if (state?.terminated !== undefined) return `${where}: ${container.name}: ended with status ${state.terminated.exitCode}`;
   }
-  const condition = pod.status?.conditions?.find((each) => each.status !== "True" && (each.message ?? "") !== "");
+  const condition = pod.status?.conditions?.find((each) => each.status !== "True" && each.type !== SPEC_HONOURED && (each.message ?? "") !== "");
   return `${where}: ${condition?.message ?? pod.status?.phase ?? "Pending"}`;
 }
