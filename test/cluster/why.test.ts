@@ -102,16 +102,16 @@ function moved(question: Question, live: Addresses, imagined: Addresses): Questi
 
 /** An answer without what is different in every cluster: addresses, and names of what controllers make. */
 function essence({ verdict, effect, hops, ways }: Answer): unknown {
-  const nameOf = (text: string): string => text.replace(/^istio-ingressgateway-\S+ \(.*$/, "the gateway").replace(/^\d+\.\d+\.\d+\.\d+/, "an address");
+  const nameOf = (text: string): string => text.replace(/istio-ingressgateway-\S+-\S+( \(.*\))?/, "the gateway").replace(/^\d+\.\d+\.\d+\.\d+/, "an address");
   return {
     verdict,
     effect,
     ways: ways.map((way) => ({ ...way, target: nameOf(way.target) })).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
-    hops: hops.map((hop) => [
-      hop.hop,
-      hop.known,
-      hop.verdict,
-      hop.by?.kind === "EndpointSlice" ? "EndpointSlice" : hop.by === undefined ? "" : formatProvenance(hop.by),
+    hops: hops.map(({ hop, known, verdict: of, by }) => [
+      hop,
+      known,
+      of,
+      by === undefined || by.kind === "EndpointSlice" ? by?.kind : nameOf(formatProvenance(by)),
     ]),
   };
 }

@@ -5,18 +5,10 @@ import { objectKey } from "#model/object.ts";
 import { matchesLabels } from "#model/selectors.ts";
 import type { WorldReader } from "#model/world.ts";
 import { destinationRuleFor, subsetsOf } from "#compile/mesh/destination-rule.ts";
-import type { Hint, Hop } from "#decide/why/answer.ts";
+import type { Hint } from "#decide/why/answer.ts";
 import { isReady } from "./find.ts";
 import { policyHint } from "./policy-hint.ts";
-import type { Question } from "./question.ts";
-
-export interface Denial {
-  /** Of the proxy's decision. */
-  readonly hint: Hint | undefined;
-  readonly hops: readonly Hop[];
-  readonly target: string;
-  readonly question: Question;
-}
+import type { Denial } from "./question.ts";
 
 export function hintText(denial: Denial, world: WorldReader): string | undefined {
   const { hint, hops, question } = denial;

@@ -2,7 +2,7 @@
 import type { Pod } from "#model/core.ts";
 import type { WorldReader } from "#model/world.ts";
 import type { Hop } from "#decide/why/answer.ts";
-import type { Denial } from "./hints.ts";
+import type { Denial } from "./question.ts";
 
 export function policyHint({ hop, text, by }: Hop, { hops, target, question }: Denial, world: WorldReader): string | undefined {
   if (by === undefined) return undefined;

@@ -1,5 +1,5 @@
 /** What `weft why` is asked, and what it answers. */
-import type { Hop, Verdict } from "#decide/why/answer.ts";
+import type { Hint, Hop, Verdict } from "#decide/why/answer.ts";
 import type { Destination, Source } from "./places.ts";
 
 export interface Question {
@@ -38,4 +38,13 @@ export interface Answer {
   readonly ways: readonly Way[];
   /** What objects on the way ask for and Weft does not do. */
   readonly notes: readonly string[];
+}
+
+/** A way that did not end well, for whoever looks for the remedy. */
+export interface Denial {
+  /** Of the proxy's decision. */
+  readonly hint: Hint | undefined;
+  readonly hops: readonly Hop[];
+  readonly target: string;
+  readonly question: Question;
 }
