@@ -132,6 +132,8 @@ export interface NetError {
   readonly message: string;
 }
 
+export type TlsVersion = "TLSv1.2" | "TLSv1.3";
+
 export interface TlsServerOptions {
   /** PEM chain, leaf first. */
   readonly certificate: string;
@@ -141,7 +143,12 @@ export interface TlsServerOptions {
   /** "require": refuse a client without a certificate that verifies; "request": accept none, refuse a bad one; default "none". */
   readonly clientCertificate?: "none" | "request" | "require";
   readonly alpn?: readonly string[];
-  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  readonly minVersion?: TlsVersion;
+  readonly maxVersion?: TlsVersion;
+  /** OpenSSL's names, best first, joined by ":"; of TLS 1.2 only. */
+  readonly ciphers?: string;
+  /** Groups for the key exchange, best first, joined by ":". */
+  readonly curves?: string;
   /** Called with the peer's facts after chain verification; a returned string refuses the handshake with that reason. */
   readonly verifyPeer?: (facts: TlsFacts) => string | undefined;
 }
@@ -152,7 +159,10 @@ export interface TlsClientOptions {
   /** PEM bundle; undefined: the peer's chain is not verified (only with verifyPeer of our own or an explicit choice of the user). */
   readonly ca?: string;
   readonly alpn?: readonly string[];
-  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  readonly minVersion?: TlsVersion;
+  readonly maxVersion?: TlsVersion;
+  readonly ciphers?: string;
+  readonly curves?: string;
   /** Check host name against the certificate. SPIFFE peers are checked by verifyPeer instead. Default false. */
   readonly verifyHostname?: boolean;
   readonly verifyPeer?: (facts: TlsFacts) => string | undefined;

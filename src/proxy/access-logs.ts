@@ -139,13 +139,14 @@ function streamFormat(log: StdoutAccessLog | StderrAccessLog, path: string): For
 }
 
 function substitutionFormat(format: SubstitutionFormatString, path: string): Formatter {
+  const absent = format.omitEmptyValues ? "" : "-";
   switch (format.format.case) {
     case "textFormat":
-      return compileTextFormat(format.format.value, `${path}.text_format`);
+      return compileTextFormat(format.format.value, `${path}.text_format`, absent);
     case "jsonFormat":
-      return compileJsonFormat(format.format.value, `${path}.json_format`);
+      return compileJsonFormat(format.format.value, `${path}.json_format`, format.omitEmptyValues);
     case "textFormatSource":
-      return compileTextFormat(inlineData(format.format.value, `${path}.text_format_source`) ?? DEFAULT_FORMAT, path);
+      return compileTextFormat(inlineData(format.format.value, `${path}.text_format_source`) ?? DEFAULT_FORMAT, path, absent);
     default:
       return compileTextFormat(DEFAULT_FORMAT, path);
   }

@@ -160,9 +160,10 @@ export function compileTextFormat(format: string, path: string, absent = "-"): F
 }
 
 /** A lone operator keeps its type (numbers stay numbers, absent is null); anything else is text. */
-export function compileJsonFormat(format: JsonObject, path: string): Formatter {
+export function compileJsonFormat(format: JsonObject, path: string, omitsEmpty = false): Formatter {
   const value = jsonValue(format, path);
-  return (record) => `${JSON.stringify(value(record))}\n`;
+  const present = (_key: string, one: unknown): unknown => (one === null ? undefined : one);
+  return (record) => `${JSON.stringify(value(record), omitsEmpty ? present : undefined)}\n`;
 }
 
 function jsonValue(format: JsonValue, path: string): (record: AccessRecord) => unknown {

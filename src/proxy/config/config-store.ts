@@ -106,7 +106,11 @@ export class ConfigStore {
     const transports = await compileTransports(message, this.#machine);
     const type = message.clusterDiscoveryType;
     const eds = isEds(message) ? this.endpoints.get(assignmentName(message))?.message : undefined;
-    const runtime = new ClusterRuntime(settings, new ClusterStats(this.#machine.stats, message.name), this.#machine);
+    const runtime = new ClusterRuntime(
+      settings,
+      new ClusterStats(this.#machine.stats, message.altStatName === "" ? message.name : message.altStatName),
+      this.#machine,
+    );
     const isNamed = type.case === "type" && (type.value === Cluster_DiscoveryType.STRICT_DNS || type.value === Cluster_DiscoveryType.LOGICAL_DNS);
     const entry: ClusterEntry = {
       runtime,

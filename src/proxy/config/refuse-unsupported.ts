@@ -4,7 +4,7 @@ import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { anyUnpack, type Any, AnySchema } from "@bufbuild/protobuf/wkt";
 import { envoyRegistry } from "#wire/envoy/gen/registry.ts";
 import { ConfigProblem, NOT_SUPPORTED } from "#decide/config-problem.ts";
-import { IGNORED_SUBTREES, KNOWN_EXTENSIONS, SUPPORTED_FIELDS } from "./supported-fields.ts";
+import { IGNORED_SUBTREES, KNOWN_EXTENSIONS, SUPPORTED_FIELDS, UNSUPPORTED_VALUES } from "./supported-fields.ts";
 
 const allowed = new Map(Object.entries(SUPPORTED_FIELDS).map(([type, fields]) => [type, new Set(fields.split(" "))]));
 
@@ -22,6 +22,8 @@ function walk(message: ReflectMessage, path: string): void {
     if (!message.isSet(field)) continue;
     const fieldPath = path === "" ? field.name : `${path}.${field.name}`;
     if (fields !== undefined && !fields.has(field.name)) throw new ConfigProblem(fieldPath, NOT_SUPPORTED);
+    const complaint = UNSUPPORTED_VALUES[type]?.[field.name]?.(message.get(field));
+    if (complaint !== undefined) throw new ConfigProblem(fieldPath, complaint);
     if (field.fieldKind === "message") walk(message.get(field), fieldPath);
     else if (field.fieldKind === "list" && field.listKind === "message") {
       let i = 0;

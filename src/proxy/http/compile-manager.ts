@@ -5,6 +5,7 @@ import type {
 } from "#wire/envoy/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import {
   HttpConnectionManager_CodecType,
+  HttpConnectionManager_PathWithEscapedSlashesAction,
   HttpConnectionManager_ServerHeaderTransformation,
 } from "#wire/envoy/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { HTTPFault } from "#wire/envoy/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
@@ -77,6 +78,7 @@ export function compileManager(config: HttpConnectionManager, path: string, cont
     upgrades: new Map(config.upgradeConfigs.map(({ upgradeType, enabled }) => [upgradeType.toLowerCase(), enabled ?? true])),
     normalizePath: config.normalizePath ?? false,
     mergeSlashes: config.mergeSlashes,
+    refusesEscapedSlashes: config.pathWithEscapedSlashesAction === HttpConnectionManager_PathWithEscapedSlashesAction.REJECT_REQUEST,
     stripPort: config.stripPortMode.case === "stripAnyHostPort" && config.stripPortMode.value ? "any" : config.stripMatchingHostPort ? "matching" : "none",
     streamIdleTimeoutMs: durationMs(config.streamIdleTimeout) ?? STREAM_IDLE_TIMEOUT_MS,
     requestTimeoutMs: durationMs(config.requestTimeout) ?? 0,

@@ -39,6 +39,8 @@ export interface ConnectionManager {
   readonly upgrades: ReadonlyMap<string, boolean>;
   readonly normalizePath: boolean;
   readonly mergeSlashes: boolean;
+  /** %2F and %5C in a path are refused. */
+  readonly refusesEscapedSlashes: boolean;
   readonly stripPort: "none" | "matching" | "any";
   readonly streamIdleTimeoutMs: number;
   readonly requestTimeoutMs: number;

@@ -5,6 +5,7 @@ import type { RequestHead } from "#wire/http/stream.ts";
 import { trustedHop } from "#decide/forwarded-for.ts";
 import { type Cidr, type Ip, parseIp } from "#lib/ip.ts";
 import { isWithin } from "#decide/match/ip-match.ts";
+import { pathOnly } from "#decide/request-view.ts";
 import { withoutPort } from "#decide/route/virtual-host-match.ts";
 import { addressText, type Downstream } from "#proxy/listen/downstream.ts";
 import { forwardPeerCertificate } from "./client-certificate.ts";
@@ -38,6 +39,7 @@ export function prepareRequest(
   if (manager.stripPort !== "none") stripPort(head, manager, downstream);
   // A fragment never belongs into a request; what is behind it would escape the rules for paths.
   if (head.path.includes("#")) return { remote, isRefused: true };
+  if (manager.refusesEscapedSlashes && /%(?:2f|5c)/i.test(pathOnly(head.path))) return { remote, isRefused: true };
   if (manager.normalizePath || manager.mergeSlashes) {
     const path = normalizedPath(head.path, manager);
     if (path === undefined) return { remote, isRefused: true };

@@ -68,7 +68,7 @@ export function compileRoutes(message: RouteConfiguration): RoutesRuntime {
         responseHeadersToAdd: MutationSource["add"];
         responseHeadersToRemove: string[];
       }) => Omit<MutationSource, "path">,
-    ) => [route, virtualHost, message].map((from) => ({ ...pick(from), path }));
+    ) => (message.mostSpecificHeaderMutationsWins ? [message, virtualHost, route] : [route, virtualHost, message]).map((from) => ({ ...pick(from), path }));
     return {
       entry,
       act: compileAct(entry),

@@ -4,11 +4,11 @@
  */
 import { X509Certificate } from "node:crypto";
 import type { CommonTlsContext, DownstreamTlsContext, UpstreamTlsContext } from "#wire/envoy/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
-import { TlsParameters_TlsProtocol } from "#wire/envoy/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts";
+import { type TlsParameters, TlsParameters_TlsProtocol } from "#wire/envoy/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts";
 import type { SdsSecretConfig } from "#wire/envoy/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
 import { ConfigProblem, NOT_SUPPORTED } from "#decide/config-problem.ts";
 import type { Files } from "#host/files.ts";
-import type { Net, TlsClientContext, TlsFacts, TlsServerContext } from "#host/net.ts";
+import type { Net, TlsClientContext, TlsFacts, TlsServerContext, TlsServerOptions } from "#host/net.ts";
 import type { PeerNames } from "./peer-names.ts";
 import { type KeyPair, readKeyPair, readTrust, type Secrets, type Trust } from "./secrets.ts";
 
@@ -16,6 +16,24 @@ export interface TlsMachine {
   readonly net: Net;
   readonly files: Files;
   readonly secrets: Secrets;
+}
+
+type TlsParams = Pick<TlsServerOptions, "minVersion" | "maxVersion" | "ciphers" | "curves">;
+
+function readParams(message: TlsParameters | undefined, path: string): TlsParams {
+  const { TLSv1_2, TLSv1_3, TLS_AUTO } = TlsParameters_TlsProtocol;
+  const min = message?.tlsMinimumProtocolVersion ?? TLS_AUTO;
+  const max = message?.tlsMaximumProtocolVersion ?? TLS_AUTO;
+  if (max !== TLS_AUTO && max < TLSv1_2) throw new ConfigProblem(`${path}.tls_maximum_protocol_version`, "is below TLSv1_2, the oldest that weft proxy speaks");
+  // Envoy writes [A|B] for ciphers of equal rank: here the first is the first.
+  const ciphers = message?.cipherSuites.join(":").replace(/[[\]]/g, "").replaceAll("|", ":") ?? "";
+  const curves = message?.ecdhCurves.join(":") ?? "";
+  return {
+    minVersion: min === TLSv1_3 ? "TLSv1.3" : "TLSv1.2",
+    ...(max === TLSv1_2 ? { maxVersion: "TLSv1.2" as const } : {}),
+    ...(ciphers === "" ? {} : { ciphers }),
+    ...(curves === "" ? {} : { curves }),
+  };
 }
 
 /** What a common_tls_context says, with names of secrets still to be looked up. */
@@ -26,7 +44,7 @@ interface Material {
   readonly trustSecret: string | undefined;
   readonly peerNames: PeerNames | undefined;
   readonly alpn: readonly string[];
-  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  readonly params: TlsParams;
 }
 
 async function readCommon(common: CommonTlsContext | undefined, machine: TlsMachine, path: string): Promise<Material> {
@@ -52,7 +70,6 @@ async function readCommon(common: CommonTlsContext | undefined, machine: TlsMach
     peerNames = trust?.peerNames;
     trustSecret = ask(validation.value.validationContextSdsSecretConfig);
   } else if (validation?.case !== undefined) throw new ConfigProblem(`${path}.${validation.case}`, NOT_SUPPORTED);
-  const min = common?.tlsParams?.tlsMinimumProtocolVersion;
   return {
     keyPair: inline === undefined ? undefined : await readKeyPair(inline, files, `${path}.tls_certificates[0]`),
     keyPairSecret: ask(sds),
@@ -60,7 +77,7 @@ async function readCommon(common: CommonTlsContext | undefined, machine: TlsMach
     trustSecret,
     peerNames,
     alpn: common?.alpnProtocols ?? [],
-    minVersion: min === TlsParameters_TlsProtocol.TLSv1_3 ? "TLSv1.3" : "TLSv1.2",
+    params: readParams(common?.tlsParams, `${path}.tls_params`),
   };
 }
 
@@ -118,7 +135,7 @@ export class ServerTls {
       ...(ready.ca === undefined ? {} : { ca: ready.ca }),
       clientCertificate: this.#requireClientCertificate ? "require" : verifies ? "request" : "none",
       alpn: this.#material.alpn,
-      minVersion: this.#material.minVersion,
+      ...this.#material.params,
       ...(ready.peerNames === undefined ? {} : { verifyPeer: ready.peerNames }),
     });
     return this.#context;
@@ -155,7 +172,7 @@ export class ClientTls {
       ...(ready.keyPair === undefined ? {} : { certificate: ready.keyPair.certificate, privateKey: ready.keyPair.privateKey }),
       ...(ready.ca === undefined ? {} : { ca: ready.ca }),
       alpn: this.#material.alpn,
-      minVersion: this.#material.minVersion,
+      ...this.#material.params,
       ...(ready.peerNames === undefined ? {} : { verifyPeer: ready.peerNames }),
     });
     return this.#context;

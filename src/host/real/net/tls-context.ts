@@ -51,7 +51,9 @@ function compile(subject: string, options: TlsServerOptions | TlsClientOptions):
       // An empty list, not nothing: or Node loads the 150 roots of the public web.
       ca: options.ca ?? [],
       minVersion: options.minVersion ?? "TLSv1.2",
-      ecdhCurve: CURVES,
+      ...(options.maxVersion === undefined ? {} : { maxVersion: options.maxVersion }),
+      ...(options.ciphers === undefined ? {} : { ciphers: options.ciphers }),
+      ecdhCurve: options.curves ?? CURVES,
       sessionIdContext: SESSION_ID_CONTEXT,
     });
   } catch (cause) {
