@@ -60,7 +60,7 @@ async function show(capture: Capture): Promise<void> {
   );
   report.judge(page.status === 200 && page.body.includes("Comedy of Errors"), `${gateway}/productpage answers ${page.status}`);
   report.fact(`from nothing to the first answer through mutual TLS: ${secondsSinceStart().toFixed(1)} s`);
-  const scene: Scene = { gateway, report, apply: cluster.apply, remove: cluster.remove };
+  const scene: Scene = { ...cluster, report };
   await showSplit(scene);
   await showWire(scene, capture);
   await showRefusals(scene);
