@@ -50,14 +50,20 @@ export function findSource(text: string, world: WorldReader, namespace: string):
   const literal = parseIp(text);
   if (literal !== undefined) return sourceAt(formatIp(literal), world);
   const pods = findPods(text, world, namespace);
-  if (pods[0] !== undefined) return { kind: "pod", pod: pods[0] };
+  if (pods[0] !== undefined) return sourceOf(pods[0]);
   if (world.get("Node", text) !== undefined) return { kind: "node", node: text };
   const service = findService(text, world, namespace);
   const behind = service === undefined ? undefined : podsBehind(service, world)[0];
-  if (behind !== undefined) return { kind: "pod", pod: behind };
+  if (behind !== undefined) return sourceOf(behind);
   if (service !== undefined) throw new PlaceError(`FROM ${JSON.stringify(text)}: no pod is behind Service ${objectKey(service)}`);
   const names = [...podNames(world, namespace), ...world.all("Node").map(({ metadata }) => metadata.name), "gateway", "outside"];
   throw new PlaceError(`FROM ${JSON.stringify(text)} names no pod and no node (namespace ${namespace}); ${meant(text, names)}`);
+}
+
+/** A pod in its node's network sends as the node. */
+function sourceOf(pod: Pod): Source {
+  const { hostNetwork, nodeName } = pod.spec;
+  return hostNetwork === true && nodeName !== undefined ? { kind: "node", node: nodeName } : { kind: "pod", pod };
 }
 
 function sourceAt(address: string, world: WorldReader): Source {

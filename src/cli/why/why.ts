@@ -35,10 +35,16 @@ export async function why(context: CliContext, from: string, to: string, options
 }
 
 async function worldFor(context: CliContext, options: WhyOptions): Promise<World> {
-  if (options.file.length === 0) return worldOfCluster(context, options.name);
+  if (options.file.length === 0) return worldOfCluster(context, options.name).catch(orFiles);
   const { world, ignored } = await worldOfFiles(context.host, options.file);
   for (const text of ignored) context.terminal.err(`weft: left out: ${text}\n`);
   return world;
+}
+
+/** No cluster is needed for an answer. */
+function orFiles(error: unknown): never {
+  if (error instanceof CliError) throw new CliError(`${error.message}\n      or ask manifests alone:  weft why -f DIR FROM TO`, error.status);
+  throw error;
 }
 
 export interface Asked {
