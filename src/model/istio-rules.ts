@@ -1,5 +1,18 @@
 /** What Istio's definitions demand across fields (upstream writes them in CEL). */
-import type { RuleBreach } from "./schema.ts";
+import { duration, having, type RuleBreach } from "./schema.ts";
+
+const unitMs: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, "\u00b5s": 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** What is no duration at all is said by its format. */
+function atLeastAMillisecond(value: string): RuleBreach | undefined {
+  const parts = [...value.matchAll(/([0-9.]+)(ns|us|\u00b5s|ms|s|m|h)/g)];
+  const milliseconds = parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * (unitMs[unit ?? ""] ?? 0), 0);
+  const isLong = milliseconds >= 1 && !value.startsWith("-");
+  return isLong || (parts.length === 0 && value !== "0") ? undefined : { field: "", message: "must be a valid duration greater than 1ms" };
+}
+
+/** A duration of something: not zero. */
+export const period = having(duration, { rules: [atLeastAMillisecond] });
 
 export function labelKeysWithoutWildcards(value: Readonly<Record<string, unknown>>): RuleBreach | undefined {
   const keys = Object.keys(value);

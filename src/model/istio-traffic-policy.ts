@@ -1,5 +1,5 @@
 /** DestinationRule's trafficPolicy. */
-import { onlyOneOf } from "./istio-rules.ts";
+import { onlyOneOf, period } from "./istio-rules.ts";
 import { bool, double, duration, having, int32, list, mapOf, oneOfTexts, struct, text, uint32 } from "./schema.ts";
 
 export const istioPort = having(uint32, { minimum: 0, maximum: 65535 });
@@ -26,9 +26,9 @@ const connectionPool = struct(
       {},
       {
         maxConnections: int32,
-        connectTimeout: duration,
-        tcpKeepalive: struct({}, { probes: uint32, time: duration, interval: duration }),
-        maxConnectionDuration: duration,
+        connectTimeout: period,
+        tcpKeepalive: struct({}, { probes: uint32, time: period, interval: period }),
+        maxConnectionDuration: period,
         idleTimeout: duration,
       },
     ),
@@ -39,11 +39,11 @@ const connectionPool = struct(
         http2MaxRequests: int32,
         maxRequestsPerConnection: int32,
         maxRetries: int32,
-        idleTimeout: duration,
+        idleTimeout: period,
         h2UpgradePolicy: oneOfTexts("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"),
         useClientProtocol: bool,
         maxConcurrentStreams: int32,
-        http2KeepAlive: struct({}, { interval: duration, timeout: duration }),
+        http2KeepAlive: struct({}, { interval: period, timeout: period }),
       },
     ),
   },
@@ -93,10 +93,10 @@ const loadBalancer = struct(
       { enabled: having(bool, { nullable: true }), failover, failoverPriority: list(text), minClusterSize: having(uint32, { minimum: 1, nullable: true }) },
     ),
     warmup: struct(
-      { duration },
+      { duration: period },
       { aggression: having(double, { minimum: 0, nullable: true }), minimumPercent: having(double, { minimum: 0, maximum: 100, nullable: true }) },
     ),
-    warmupDurationSecs: duration,
+    warmupDurationSecs: period,
   },
   { oneOf: { fields: ["simple", "consistentHash", "backendUtilization"] } },
 );
@@ -110,8 +110,8 @@ const outlierDetection = struct(
     consecutiveGatewayErrors: having(uint32, { nullable: true }),
     consecutive5xxErrors: having(uint32, { nullable: true }),
     outlierDetectionHttpErrorCodes: list(having(int32, { minimum: 100, maximum: 599 })),
-    interval: duration,
-    baseEjectionTime: duration,
+    interval: period,
+    baseEjectionTime: period,
     maxEjectionPercent: int32,
     minHealthPercent: int32,
   },

@@ -6,12 +6,13 @@ import {
   noWildcard,
   oneWayToSelect,
   onlyOneOf,
+  period,
   portKeys,
   portLevelNeedsSelector,
 } from "./istio-rules.ts";
 import { istioPort as port, trafficPolicy } from "./istio-traffic-policy.ts";
 import type { KubeObject } from "./object.ts";
-import { bool, bytes, double, duration, having, int32, intOrString, list, mapOf, oneOfTexts, struct, text, time, uint32, type Static } from "./schema.ts";
+import { bool, bytes, double, having, int32, intOrString, list, mapOf, oneOfTexts, struct, text, time, uint32, type Static } from "./schema.ts";
 
 const percent = struct({}, { value: double });
 
@@ -82,7 +83,7 @@ const fault = struct(
   {
     delay: struct(
       {},
-      { percent: int32, fixedDelay: duration, exponentialDelay: duration, percentage: percent },
+      { percent: int32, fixedDelay: period, exponentialDelay: period, percentage: percent },
       { oneOf: { fields: ["fixedDelay", "exponentialDelay"] } },
     ),
     abort: struct(
@@ -101,7 +102,7 @@ const corsPolicy = struct(
     allowMethods: list(text),
     allowHeaders: list(text),
     exposeHeaders: list(text),
-    maxAge: duration,
+    maxAge: period,
     allowCredentials: having(bool, { nullable: true }),
     unmatchedPreflights: oneOfTexts("UNSPECIFIED", "FORWARD", "IGNORE"),
   },
@@ -111,11 +112,11 @@ const retries = struct(
   {},
   {
     attempts: int32,
-    perTryTimeout: duration,
+    perTryTimeout: period,
     retryOn: text,
     retryRemoteLocalities: having(bool, { nullable: true }),
     retryIgnorePreviousHosts: having(bool, { nullable: true }),
-    backoff: duration,
+    backoff: period,
   },
 );
 
@@ -143,7 +144,7 @@ export const httpRoute = struct(
     directResponse: struct({ status: uint32 }, { body: struct({}, { string: text, bytes }, { oneOf: { fields: ["string", "bytes"] } }) }),
     delegate: struct({}, { name: text, namespace: text }),
     rewrite: struct({}, { uri: text, authority: text, uriRegexRewrite: struct({}, { match: text, rewrite: text }) }),
-    timeout: duration,
+    timeout: period,
     retries,
     fault,
     mirror: destination,

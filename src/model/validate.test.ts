@@ -104,6 +104,11 @@ const cases: readonly { readonly name: string; readonly yaml: string; readonly w
     want: ['spec.http[0].timeout: Invalid value: "soon": must be a valid duration, like "1.5s" or "100ms"'],
   },
   {
+    name: "a timeout of less than a millisecond is refused",
+    yaml: virtualService("[{timeout: 1s, retries: {attempts: 1, perTryTimeout: 0s}, route: [{destination: {host: a}}]}]"),
+    want: ['spec.http[0].retries.perTryTimeout: Invalid value: "0s": must be a valid duration greater than 1ms'],
+  },
+  {
     name: "a list where an object belongs is a wrong type",
     yaml: virtualService("{}"),
     want: ['spec.http: Invalid value: "object": spec.http in body must be of type array: "object"'],
