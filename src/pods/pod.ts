@@ -26,6 +26,8 @@ export interface PodDeps {
 
 const retryMs = [500, 1000, 2000, 5000, 10_000];
 const sidecarStopMs = 5000;
+/** A reader that went away without a word must not keep a pod's folders. */
+const readersMs = 3000;
 const longestLastWords = 4096;
 
 export class PodWorker {
@@ -40,6 +42,7 @@ export class PodWorker {
   #ended: Promise<void> | undefined;
   #detached = false;
   #saving: Promise<void> = Promise.resolve();
+  readonly #readers = new Set<Promise<void>>();
 
   constructor(context: PodContext, deps: PodDeps) {
     this.context = context;
@@ -215,9 +218,16 @@ export class PodWorker {
     await host.files.remove(paths.proxy);
   }
 
-  /** Its folders and logs go last, when nobody can ask for them any more. */
+  /** Somebody reads its logs until `work` settles. */
+  reading(work: Promise<void>): void {
+    const settled = work.catch(() => {}).then(() => void this.#readers.delete(settled));
+    this.#readers.add(settled);
+  }
+
+  /** Its folders and logs go last, when nobody can ask for them any more, and who follows them has read the end. */
   async forget(): Promise<void> {
-    const { files } = this.context.host;
+    const { files, clock } = this.context.host;
+    if (this.#readers.size > 0) await Promise.race([Promise.all(this.#readers), clock.sleep(readersMs)]);
     await files.remove(this.context.paths.own);
     await files.remove(this.context.paths.logs);
   }

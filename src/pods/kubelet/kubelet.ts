@@ -87,10 +87,15 @@ async function logs(options: KubeletOptions, exchange: HttpExchange, url: URL, p
   const stopped = new AbortController();
   const stream = exchange.stream(200, plain, () => stopped.abort(new Error("the client went away")));
   const isOver = (): boolean => runner.attempt !== attempt || runner.process === undefined;
-  for await (const chunk of readLog(options.host, file, parseLogQuery(url.searchParams, options.host.clock.now()), { isOver, signal: stopped.signal })) {
-    stream.write(chunk);
-  }
-  stream.end();
+  const print = async (): Promise<void> => {
+    for await (const chunk of readLog(options.host, file, parseLogQuery(url.searchParams, options.host.clock.now()), { isOver, signal: stopped.signal })) {
+      stream.write(chunk);
+    }
+    stream.end();
+  };
+  const printing = print();
+  worker.reading(printing);
+  await printing;
 }
 
 /** As a Status, which the API server passes on as it is and kubectl prints in words. */
