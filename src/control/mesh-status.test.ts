@@ -3,44 +3,60 @@ import { it } from "node:test";
 import type { ObjectChange } from "#client/informer.ts";
 import { realClock } from "#host/real/clock.ts";
 import { realRandom } from "#host/real/random.ts";
-import type { KindId, Kinds } from "#model/kinds.ts";
-import { objectKey } from "#model/object.ts";
+import { findKind, type KindId } from "#model/kinds.ts";
+import { objectKey, type KubeObject } from "#model/object.ts";
 import { silentLog } from "#run/log.ts";
 import type { Writer } from "./control-api.ts";
 import { LiveWorld } from "./live-world.ts";
 import { MeshStatuses } from "./mesh-status.ts";
 
-it("conditions follow what a route names, are written only when they change, and keep their times", async () => {
-  const world = new LiveWorld();
+function statusesOver(world: LiveWorld) {
   const writes: string[] = [];
-  const put = <K extends KindId>(kind: K, object: Kinds[K]): void => {
-    const before = world.get(kind, objectKey(object));
-    world.set(kind, object);
-    statuses.apply([{ kind, key: objectKey(object), before, after: object } as ObjectChange]);
+  const apply = (...objects: readonly KubeObject[]): void => {
+    const changes = objects.map((object) => {
+      const kind = findKind(object.apiVersion, object.kind)?.id ?? assert.fail(object.kind);
+      const before = world.get(kind, objectKey(object));
+      world.set(kind, object);
+      return { kind, key: objectKey(object), before, after: object } as ObjectChange;
+    });
+    statuses.apply(changes);
   };
   const writer = {
-    patchStatus: async (kind: KindId, object: Kinds[KindId], status: { conditions: { type: string; status: string }[] }) => {
+    patchStatus: async (_kind: KindId, object: KubeObject, status: { conditions: { type: string; status: string }[] }) => {
       writes.push(`${object.metadata.name} ${status.conditions.map((condition) => `${condition.type}=${condition.status}`).join(" ")}`);
-      put(kind, { ...object, status } as Kinds[KindId]);
+      apply({ ...object, status } as KubeObject);
     },
   } as unknown as Writer;
   const statuses = new MeshStatuses({ host: { clock: realClock(), random: realRandom() }, log: silentLog, world, writer, events: { record: () => undefined } });
-  const settle = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 20));
+  return { statuses, writes, apply };
+}
 
-  put("VirtualService", {
-    apiVersion: "networking.istio.io/v1",
-    kind: "VirtualService",
-    metadata: { name: "web", namespace: "default", generation: 1 },
-    spec: { hosts: ["web"], http: [{ route: [{ destination: { host: "web" } }] }] },
-  });
+const route = {
+  apiVersion: "networking.istio.io/v1",
+  kind: "VirtualService",
+  metadata: { name: "web", namespace: "default", generation: 1 },
+  spec: { hosts: ["web"], http: [{ route: [{ destination: { host: "web" } }] }] },
+};
+const service = (name: string) => ({ apiVersion: "v1", kind: "Service", metadata: { name, namespace: "default" }, spec: { ports: [{ port: 80 }] } });
+const settle = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 20));
+
+it("what comes together is looked at together: a control plane that starts writes nothing that is wrong for a moment", async () => {
+  const { statuses, writes, apply } = statusesOver(new LiveWorld());
+  apply(route, service("web"));
+  await settle();
+  assert.deepEqual(writes, ["web Accepted=True ResolvedRefs=True FullySupported=True"]);
+  await statuses.stop();
+});
+
+it("conditions follow what a route names, are written only when they change, and keep their times", async () => {
+  const { statuses, writes, apply } = statusesOver(new LiveWorld());
+  apply(route);
   await settle();
   assert.deepEqual(writes.splice(0), ["web Accepted=True ResolvedRefs=False FullySupported=True"]);
-
-  put("Service", { apiVersion: "v1", kind: "Service", metadata: { name: "web", namespace: "default" }, spec: { ports: [{ port: 80 }] } });
+  apply(service("web"));
   await settle();
   assert.deepEqual(writes.splice(0), ["web Accepted=True ResolvedRefs=True FullySupported=True"]);
-
-  put("Service", { apiVersion: "v1", kind: "Service", metadata: { name: "other", namespace: "default" }, spec: { ports: [{ port: 80 }] } });
+  apply(service("other"));
   await settle();
   assert.deepEqual(writes, []);
   await statuses.stop();

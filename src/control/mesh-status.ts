@@ -38,6 +38,7 @@ export class MeshStatuses {
   }
 
   apply(changes: readonly ObjectChange[]): void {
+    const touched: string[] = [];
     for (const { kind, key, after } of changes) {
       this.#tables.apply(after === undefined ? { kind, key } : { kind, key, object: after });
       if (!KINDS_WITH_STATUS.has(kind)) continue;
@@ -45,10 +46,11 @@ export class MeshStatuses {
       if (after === undefined) this.#forget(statusKey);
       else {
         if (!this.#held.has(statusKey)) this.#held.set(statusKey, this.#engine.hold(this.#status, statusKey));
-        this.#loop.add(statusKey);
+        touched.push(statusKey);
       }
     }
-    for (const key of this.#engine.staleHeld(this.#status)) this.#loop.add(key);
+    // Only now: in the midst of the changes a route would look as if what it names were missing.
+    for (const key of [...touched, ...this.#engine.staleHeld(this.#status)]) this.#loop.add(key);
   }
 
   stop(): Promise<void> {
