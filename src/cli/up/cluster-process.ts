@@ -100,6 +100,13 @@ export async function startClusterProcess(host: Host, terminal: Terminal, option
   };
 }
 
+/** A process of the cluster, or one that starts it, holds the lock of its state folder. */
+export async function isLocked({ files, processes }: Pick<Host, "files" | "processes">, stateDir: string): Promise<boolean> {
+  const lock = `${stateDir}/lock`;
+  if ((await files.stat(lock)) === undefined) return false;
+  return (await processes.run(["flock", "--nonblock", "--conflict-exit-code", String(ALREADY_LOCKED), lock, "true"])).code === ALREADY_LOCKED;
+}
+
 /** The environment of everything in the cluster: nothing of the user's but the language; temporary files die with /run. */
 export function clusterEnv(terminal: Terminal): Record<string, string> {
   const cache = compileCache(terminal);

@@ -6,6 +6,7 @@ import { openRunningCluster } from "#cli/running-cluster.ts";
 import { findRunning, openStateFolder, readRecord, stateFolder } from "#cli/state.ts";
 import { VERSION } from "#cli/version.ts";
 import { bundledPrograms } from "./bundled-programs.ts";
+import { isLocked } from "./cluster-process.ts";
 import { detach } from "./detach.ts";
 import { findEntryPath } from "./entry-path.ts";
 import { absolute, applyEach, readManifests, type FileProblem, type LoadedManifests } from "./manifests.ts";
@@ -44,6 +45,7 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   const manifests = await readManifests(host.files, terminal.cwd, [...(options.config === undefined ? [] : [options.config]), ...options.file]);
   await requirePrograms(host, terminal);
   if ((await findRunning(host.files, stateDir)) !== undefined) return applyToRunning(context, options, manifests);
+  if (await isLocked(host, stateDir)) throw betweenStates(options.name);
   if (options.detach && !options.background) return detach(context, stateDir);
   if (options.fresh) await host.files.remove(stateDir);
   await openStateFolder(host.files, stateDir, terminal.uid);
@@ -121,6 +123,10 @@ function nameOption(name: string): string {
   return name === "default" ? "" : ` --name ${name}`;
 }
 
+function betweenStates(name: string): CliError {
+  return new CliError(`cluster "${name}" is being started or ended by another weft; try again in a moment`, 1);
+}
+
 function made(uid: number): string {
   return uid === 0 ? "net, pid, mount, ipc" : "user, net, pid, mount, ipc";
 }
@@ -133,10 +139,7 @@ async function beginSession(
   const ownPrograms = await bundledPrograms(host, terminal.sourceRoot);
   const programs = options.programs === undefined ? ownPrograms : ({ folder: absolute(terminal.cwd, options.programs), extension: "ts" } as const);
   return Session.begin(host, terminal, { ...options, programs, ownPrograms }, options.began).catch((error: unknown) => {
-    if (error instanceof CliError && error.message === "already running") {
-      throw new CliError(`cluster "${options.name}" is being started or ended by another weft; try again in a moment`, 1);
-    }
-    throw error;
+    throw error instanceof CliError && error.message === "already running" ? betweenStates(options.name) : error;
   });
 }
 
@@ -146,7 +149,7 @@ interface BringUp {
   readonly manifests: LoadedManifests & { readonly problems: readonly FileProblem[] };
 }
 
-/** Returns what of the files could not be applied. */
+/** Returns what was asked for and is not so: parts of the files, pods. */
 async function bringUp(waiter: Waiter, context: CliContext, { session, options, manifests }: BringUp): Promise<readonly FileProblem[]> {
   const { terminal } = context;
   const { progress } = waiter;
@@ -163,7 +166,7 @@ async function bringUp(waiter: Waiter, context: CliContext, { session, options, 
   if (options.file.length > 0) progress.say("applied", text);
   const pods = await waitForPods(waiter, PODS_TIMEOUT_MS);
   if (pods.missing === undefined) progress.say("pods", `${pods.ready} of ${pods.total} Ready`);
-  else progress.say("pods", `${pods.missing}; not waiting any longer`);
+  else progress.say("pods", `${pods.missing}; not waiting any longer, see:  weft status${nameOption(options.name)}`);
   if (pods.proxies > 0) progress.say("mesh", `${pods.readyProxies} of ${pods.proxies} proxies Ready`);
   const entry = session.gatewayAddress === undefined ? undefined : await findEntryPath(waiter.api);
   const option = nameOption(options.name);
@@ -171,5 +174,5 @@ async function bringUp(waiter: Waiter, context: CliContext, { session, options, 
   if (session.gatewayAddress !== undefined) terminal.out(`  gateway    http://127.0.0.1:${ports.http}${entry ?? ""}\n`);
   terminal.out(`  kubectl    export KUBECONFIG=$(weft kubeconfig${option})\n`);
   terminal.out(options.background ? `weft down${option} ends it.\n` : "Ctrl-C ends it; --detach leaves it running.\n");
-  return problems;
+  return pods.missing === undefined ? problems : [...problems, pods.missing];
 }

@@ -17,6 +17,8 @@ interface Waiting {
   readonly timeoutMs: number;
   readonly pollMs?: number;
   readonly signal: AbortSignal;
+  /** Nothing more will happen by itself: gives up before the time is up. */
+  readonly isHopeless?: () => boolean;
   /** What else to say about it, when it is said. */
   readonly detail?: () => Promise<string>;
 }
@@ -31,7 +33,7 @@ async function waitUntil(clock: Clock, progress: Progress, waiting: Waiting, che
     const missing = await check().catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
     const now = clock.monotonic();
     if (missing === undefined) return undefined;
-    const isOver = now - startedAt > waiting.timeoutMs;
+    const isOver = now - startedAt > waiting.timeoutMs || waiting.isHopeless?.() === true;
     if (isOver || now - toldAt > (missing === told ? REPEAT_EVERY_MS : TELL_EVERY_MS)) {
       const full = `${missing}${(await waiting.detail?.()) ?? ""}`;
       if (isOver) return full;
@@ -69,12 +71,20 @@ export interface PodCount {
   readonly readyProxies: number;
 }
 
-/** Waits until every pod that should run is Ready and every Deployment has the pods it asks for. */
+/** States of a container that time alone does not end; a moment is given to what else is on its way (a ConfigMap). */
+const HOPELESS = ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"];
+const HOPELESS_AFTER_MS = 5000;
+/** So often it ended: ten, twenty and forty seconds of back-off are behind it. */
+const HOPELESS_RESTARTS = 3;
+
+/** Waits until every pod that should run is Ready and every Deployment has the pods it asks for, or nothing can be hoped for. */
 export async function waitForPods({ clock, progress, api, signal }: Waiter, timeoutMs: number): Promise<PodCount & { readonly missing: string | undefined }> {
   let count: PodCount = { ready: 0, total: 0, proxies: 0, readyProxies: 0 };
   let stuck: Pod | undefined;
+  let hopefulAt = clock.monotonic();
+  const isHopeless = (): boolean => clock.monotonic() - hopefulAt > HOPELESS_AFTER_MS;
   const detail = async (): Promise<string> => (stuck === undefined ? "" : lastLogOf(api, stuck));
-  const missing = await waitUntil(clock, progress, { label: "pods", timeoutMs, pollMs: PODS_POLL_MS, signal, detail }, async () => {
+  const missing = await waitUntil(clock, progress, { label: "pods", timeoutMs, pollMs: PODS_POLL_MS, signal, detail, isHopeless }, async () => {
     const [pods, deployments] = await Promise.all([
       api.list<Pod>("/api/v1/pods"),
       api.list<{
@@ -88,8 +98,9 @@ export async function waitForPods({ clock, progress, api, signal }: Waiter, time
     const proxies = countProxies(wanted);
     count = { ready: wanted.length - waiting.length, total: wanted.length, proxies: proxies.total, readyProxies: proxies.ready };
     // One that fails says more than one that has not begun.
-    const first = waiting.find((pod) => failingContainer(pod) !== undefined) ?? waiting[0];
+    const first = waiting.find((pod) => isStuck(pod) || failingContainer(pod) !== undefined) ?? waiting[0];
     stuck = first;
+    if (waiting.length === 0 || waiting.some((pod) => !isStuck(pod))) hopefulAt = clock.monotonic();
     if (first !== undefined) return `${count.ready} of ${count.total} Ready; ${describePod(first)}`;
     const behind = deployments.find((deployment) => (deployment.status?.readyReplicas ?? 0) < (deployment.spec?.replicas ?? 1));
     return behind === undefined
@@ -106,6 +117,17 @@ export function countProxies(pods: readonly Pod[]): { readonly ready: number; re
   const proxies = pods.filter((pod) => pod.spec?.containers.some((container) => container.name === "istio-proxy"));
   const ready = proxies.filter((pod) => pod.status?.containerStatuses?.some((container) => container.name === "istio-proxy" && container.ready));
   return { ready: ready.length, total: proxies.length };
+}
+
+function isStuck(pod: Pod): boolean {
+  const all = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  return (
+    pod.status?.phase === "Failed" ||
+    all.some(
+      ({ state, restartCount }) =>
+        HOPELESS.includes(state?.waiting?.reason ?? "") || (state?.waiting !== undefined && (restartCount ?? 0) >= HOPELESS_RESTARTS),
+    )
+  );
 }
 
 /** A container that ended, and waits to be started again. */
