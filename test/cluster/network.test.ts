@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { kubectlMissing, startKubectl, type Kubectl } from "./network/kubectl.ts";
+import { withoutKubectl } from "./kubectl.ts";
+import { startKubectl, type NamespaceKubectl } from "./network/kubectl.ts";
 import { conversation } from "./network/conversation.ts";
 import { eventually, startMeshCluster, type MeshCluster } from "./mesh-cluster.ts";
 
@@ -19,11 +20,11 @@ const PODS = "/api/v1/namespaces/net/pods";
 const folder = join(import.meta.dirname, "network");
 const inNet = (name: string): string => `net/${name}`;
 
-if (kubectlMissing !== false) process.stderr.write(`SKIPPED network: ${kubectlMissing}\n`);
+if (withoutKubectl !== false) process.stderr.write(`SKIPPED network: ${withoutKubectl}\n`);
 
-describe("the network of a cluster", { timeout: 600_000, skip: kubectlMissing }, () => {
+describe("the network of a cluster", { timeout: 600_000, skip: withoutKubectl }, () => {
   let cluster: MeshCluster;
-  let kubectl: Kubectl;
+  let kubectl: NamespaceKubectl;
   let client: PodFacts;
   let echoes: readonly PodFacts[] = [];
 

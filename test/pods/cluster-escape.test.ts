@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { kubectlMissing, startKubectl, type Kubectl } from "../cluster/network/kubectl.ts";
+import { withoutKubectl } from "../cluster/kubectl.ts";
+import { startKubectl, type NamespaceKubectl } from "../cluster/network/kubectl.ts";
 import { eventually, startMeshCluster, type MeshCluster } from "../cluster/mesh-cluster.ts";
 import { users } from "../cluster/user.ts";
 import { clusterAttempts, scriptOf, type ClusterAttempt, type Control } from "./cluster-escape/attempts.ts";
@@ -21,12 +22,12 @@ const folder = join(import.meta.dirname, "cluster-escape");
 const attackers = ["attacker-0", "attacker-1337", "attacker-65534"];
 const everybody = ["mesh/victim", "mesh/treasurer", "beside/server", "beside/visitor", ...attackers.map((name) => `mesh/${name}`)];
 
-if (kubectlMissing !== false) process.stderr.write(`SKIPPED cluster-escape: ${kubectlMissing}\n`);
+if (withoutKubectl !== false) process.stderr.write(`SKIPPED cluster-escape: ${withoutKubectl}\n`);
 
 for (const { name: who, make } of users) {
-  describe(`a pod in a real cluster of ${who}`, { timeout: 300_000, skip: kubectlMissing }, () => {
+  describe(`a pod in a real cluster of ${who}`, { timeout: 300_000, skip: withoutKubectl }, () => {
     let cluster: MeshCluster;
-    let kubectl: Kubectl;
+    let kubectl: NamespaceKubectl;
     let server = "";
     const outputs = new Map<string, string>();
     const pods = new Map<string, PodFacts>();

@@ -5,15 +5,16 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { kubectlMissing, startKubectl, type Kubectl } from "../cluster/network/kubectl.ts";
+import { withoutKubectl } from "../cluster/kubectl.ts";
+import { startKubectl, type NamespaceKubectl } from "../cluster/network/kubectl.ts";
 import { eventually, startMeshCluster, type MeshCluster } from "../cluster/mesh-cluster.ts";
 
 const folder = join(import.meta.dirname, "runtime");
-if (kubectlMissing !== false) process.stderr.write(`SKIPPED runtime: ${kubectlMissing}\n`);
+if (withoutKubectl !== false) process.stderr.write(`SKIPPED runtime: ${withoutKubectl}\n`);
 
-describe("pods in a real cluster", { timeout: 300_000, skip: kubectlMissing }, () => {
+describe("pods in a real cluster", { timeout: 300_000, skip: withoutKubectl }, () => {
   let cluster: MeshCluster;
-  let kubectl: Kubectl;
+  let kubectl: NamespaceKubectl;
 
   /** Waits until what kubectl prints matches. */
   const shows = async (pattern: RegExp, ...args: readonly string[]): Promise<string> => {

@@ -1,30 +1,20 @@
-/** kubectl against a test's cluster. */
-import { spawn } from "node:child_process";
-import { findProgram } from "#tools/peers.ts";
+/** kubectl in one namespace of a test's cluster. */
+import { kubectlOf } from "../kubectl.ts";
 import type { MeshCluster } from "../mesh-cluster.ts";
 
-export interface Kubectl {
+export interface NamespaceKubectl {
   /** Standard output; rejects with what kubectl said when it failed. */
   run(...args: readonly string[]): Promise<string>;
   /** Whatever comes of it. */
   attempt(...args: readonly string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>;
 }
 
-/** Why tests that need kubectl cannot run; false when they can. */
-export const kubectlMissing: string | false =
-  findProgram("kubectl") === undefined ? "NOT RUN: kubectl is not installed; https://kubernetes.io/docs/tasks/tools/ says how" : false;
-
-export async function startKubectl(cluster: MeshCluster, namespace: string): Promise<Kubectl> {
-  const kubeconfig = (await cluster.weft("kubeconfig")).stdout.trim();
-  const attempt: Kubectl["attempt"] = (...args) =>
-    new Promise((resolve, reject) => {
-      const child = spawn("kubectl", ["--kubeconfig", kubeconfig, "--namespace", namespace, ...args], { stdio: ["ignore", "pipe", "pipe"] });
-      const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
-      child.stdout.on("data", (bytes: Buffer) => void stdout.push(bytes));
-      child.stderr.on("data", (bytes: Buffer) => void stderr.push(bytes));
-      child.on("error", reject);
-      child.on("close", (code) => resolve({ code: code ?? 128, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() }));
-    });
+export async function startKubectl(cluster: MeshCluster, namespace: string): Promise<NamespaceKubectl> {
+  const kubectl = kubectlOf(cluster.user, (await cluster.weft("kubeconfig")).stdout.trim());
+  const attempt: NamespaceKubectl["attempt"] = async (...args) => {
+    const { code, out, err } = await kubectl(["--namespace", namespace, ...args]);
+    return { code, stdout: out, stderr: err };
+  };
   return {
     attempt,
     async run(...args) {
