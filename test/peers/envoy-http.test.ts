@@ -3,13 +3,19 @@
  * backend was told, access log lines and the counters that both keep must be equal.
  */
 import assert from "node:assert/strict";
+import { type DescMessage, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { after, before, describe, it } from "node:test";
+import { ClustersSchema } from "#wire/envoy/gen/envoy/admin/v3/clusters_pb.ts";
+import { type ConfigDump, ConfigDumpSchema } from "#wire/envoy/gen/envoy/admin/v3/config_dump_pb.ts";
+import { ClustersConfigDumpSchema, ListenersConfigDumpSchema, RoutesConfigDumpSchema } from "#wire/envoy/gen/envoy/admin/v3/config_dump_shared_pb.ts";
+import { envoyRegistry } from "#wire/envoy/gen/registry.ts";
 import { startBackends, type Backends } from "./backends.ts";
 import { type Difference, KNOWN_DIFFERENCES, prometheusOf, settledComparison, statsOf } from "./counters.ts";
 import { httpBootstrap } from "./http-bootstrap.ts";
 import { BODIES, broken, CHANGING, DENIED, EDGE, FAILURES, ROUTING, SLOW } from "./http-requests.ts";
 import { type HttpAnswer, rawExchange, readAnswer } from "./raw-exchange.ts";
-import { bothLogs, type Sides, skipWithoutEnvoy, startSides } from "./sides.ts";
+import { bothLogs, type Side, type Sides, skipWithoutEnvoy, startSides } from "./sides.ts";
 
 let sides: Sides;
 let backends: Backends;
@@ -102,6 +108,37 @@ describe("Weft's proxy and Envoy, from one bootstrap", { skip: skipWithoutEnvoy 
     assert.ok(common > 150, `only ${common} samples in common`);
   });
 
+  it("show the same configuration at /config_dump, and it parses as Envoy's messages", async () => {
+    const dumpOf = async (side: Side, query = ""): Promise<ConfigDump> =>
+      fromJson(ConfigDumpSchema, JSON.parse(await side.admin(`/config_dump${query}`)) as JsonValue, {
+        registry: envoyRegistry,
+        ignoreUnknownFields: side.name === "envoy",
+      });
+    const [weft, envoy] = [await dumpOf(sides.weft), await dumpOf(sides.envoy)];
+    assert.deepEqual(
+      weft.configs.map(({ typeUrl }) => typeUrl),
+      envoy.configs.map(({ typeUrl }) => typeUrl),
+    );
+    for (const schema of [ClustersConfigDumpSchema, ListenersConfigDumpSchema, RoutesConfigDumpSchema])
+      assert.deepEqual(section(weft, schema, sides.weft), section(envoy, schema, sides.envoy));
+    const [one, other] = [await dumpOf(sides.weft, "?resource=static_clusters"), await dumpOf(sides.envoy, "?resource=static_clusters")];
+    assert.deepEqual(
+      one.configs.map(({ typeUrl }) => typeUrl),
+      other.configs.map(({ typeUrl }) => typeUrl),
+    );
+  });
+
+  it("count the same per endpoint at /clusters", async () => {
+    assert.deepEqual(clusterLines(await sides.weft.admin("/clusters")), clusterLines(await sides.envoy.admin("/clusters")));
+    const json = fromJson(ClustersSchema, JSON.parse(await sides.weft.admin("/clusters?format=json")) as JsonValue);
+    assert.equal(json.clusterStatuses.length, 8);
+  });
+
+  it("answer /ready, and filter /stats", async () => {
+    for (const page of ["/ready", "/stats?filter=^cluster.backend.*rq_total$", "/stats?filter=^cluster.dead.upstream_rq_[0-9]&usedonly"])
+      assert.equal(withoutHistograms(await sides.weft.admin(page)), withoutHistograms(await sides.envoy.admin(page)), page);
+  });
+
   it("write the same lines into the access log", async () => {
     for (const log of ["access.log", "edge.log", "timed.log"]) {
       const [weft, envoy] = await bothLogs(sides, log);
@@ -112,7 +149,28 @@ describe("Weft's proxy and Envoy, from one bootstrap", { skip: skipWithoutEnvoy 
   });
 });
 
+/** Of /clusters without what differs by chance: how many connections are open now, and the order of clusters. */
+const clusterLines = (page: string): readonly string[] =>
+  page
+    .split("\n")
+    .filter((line) => !/::cx_active::|^apart::/.test(line))
+    .sort((a, b) => (a < b ? -1 : 1));
+
+/** A dump's section by its type, with the paths and times of the side taken out and lists in an order of their own. */
+function section(dump: ConfigDump, schema: DescMessage, side: Side): unknown {
+  const found = dump.configs.find(({ typeUrl }) => typeUrl.endsWith(schema.typeName)) ?? assert.fail(`${side.name} has no ${schema.typeName}`);
+  const message = anyUnpack(found, schema) ?? assert.fail(`${side.name}: ${schema.typeName} cannot be read`);
+  const text = JSON.stringify(toJson(schema, message, { registry: envoyRegistry }))
+    .replaceAll(side.folder, "FOLDER")
+    .replace(/"lastUpdated":"[^"]*"/g, '"lastUpdated":"then"');
+  const lists = JSON.parse(text) as Record<string, unknown[]>;
+  return Object.fromEntries(Object.entries(lists).map(([name, list]) => [name, list.map((one) => JSON.stringify(one)).sort((a, b) => (a < b ? -1 : 1))]));
+}
+
 const parsed = (line: string): unknown => JSON.parse(line);
+
+/** Envoy prints quantiles there. */
+const withoutHistograms = (page: string): string => page.replace(/^.*: (P\d|count |No recorded).*\n/gm, "");
 
 /** The request line, and the headers that make it what it is. */
 function title(text: string): string {

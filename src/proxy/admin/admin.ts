@@ -1,7 +1,9 @@
 /** The admin interface under Envoy's paths. It listens where the bootstrap says, loopback in a pod. */
 import type { Http, HttpExchange, HttpServer } from "#host/http.ts";
 import type { StreamAddress } from "#host/net.ts";
+import { compileRe2 } from "#decide/match/regex.ts";
 import type { ProxyMachine } from "#proxy/machine.ts";
+import type { StatsQuery } from "#proxy/stats/stats.ts";
 import { clustersJson, clustersText } from "./clusters-text.ts";
 import { configDump, type DumpSources } from "./config-dump.ts";
 
@@ -20,7 +22,11 @@ const JSON_TYPE = "application/json";
 
 const PAGES: Readonly<Record<string, Page>> = {
   "/ready": ({ isReady }) => (isReady() ? { body: "LIVE\n" } : { status: 503, body: "PRE_INITIALIZING\n" }),
-  "/config_dump": (options) => ({ type: JSON_TYPE, body: configDump(options) }),
+  "/config_dump": (options, query) => {
+    for (const name of ["mask", "name_regex"])
+      if (query.has(name)) throw new Error(`config_dump: ${name} is not supported by weft proxy; resource and include_eds are`);
+    return { type: JSON_TYPE, body: configDump(options, { resource: query.get("resource") ?? undefined, includeEndpoints: query.has("include_eds") }) };
+  },
   "/clusters": ({ machine }, query) =>
     query.get("format") === "json" ? { type: JSON_TYPE, body: clustersJson(machine.clusters.values()) } : { body: clustersText(machine.clusters.values()) },
   "/listeners": ({ store }, query) => {
@@ -33,11 +39,16 @@ const PAGES: Readonly<Record<string, Page>> = {
     return { type: JSON_TYPE, body: JSON.stringify({ listener_statuses: statuses }) };
   },
   "/stats": ({ machine }, query) => {
-    const filter = query.has("filter") ? new RegExp(query.get("filter") ?? "") : undefined;
-    if (query.get("format") === "prometheus") return { type: PROMETHEUS_TYPE, body: machine.stats.prometheus() };
-    return query.get("format") === "json" ? { type: JSON_TYPE, body: machine.stats.json(filter) } : { body: machine.stats.text(filter) };
+    const wanted = statsQuery(query);
+    if (query.get("format") === "prometheus") return { type: PROMETHEUS_TYPE, body: machine.stats.prometheus(wanted) };
+    return query.get("format") === "json" ? { type: JSON_TYPE, body: machine.stats.json(wanted) } : { body: machine.stats.text(wanted) };
   },
-  "/stats/prometheus": ({ machine }) => ({ type: PROMETHEUS_TYPE, body: machine.stats.prometheus() }),
+  "/stats/prometheus": ({ machine }, query) => ({ type: PROMETHEUS_TYPE, body: machine.stats.prometheus(statsQuery(query)) }),
+  "/help": () => ({
+    body: `admin pages of weft proxy, under Envoy's paths:\n${Object.entries(HELP)
+      .map(([path, text]) => `  ${path}: ${text}\n`)
+      .join("")}`,
+  }),
   "/server_info": ({ isReady, machine, startedMs, nodeId }) => ({
     type: JSON_TYPE,
     body: JSON.stringify({
@@ -49,6 +60,24 @@ const PAGES: Readonly<Record<string, Page>> = {
     }),
   }),
 };
+
+const HELP = {
+  "/ready": "LIVE once all that the configuration asks for has come; else 503",
+  "/config_dump": "configuration at work; ?resource=static_clusters shows one list, ?include_eds endpoints too",
+  "/clusters": "clusters and their endpoints; ?format=json",
+  "/listeners": "listeners and their addresses; ?format=json",
+  "/stats": "counters; ?filter=REGEX, ?usedonly, ?format=json or prometheus",
+  "/stats/prometheus": "counters and histograms for Prometheus; ?usedonly",
+  "/server_info": "version and state",
+  "/quitquitquit (POST)": "drain and end",
+};
+
+/** The user's own expression runs here once per name, so it gets RE2's linear time. */
+function statsQuery(query: URLSearchParams): StatsQuery {
+  const pattern = query.get("filter");
+  const filter = pattern === null ? undefined : compileRe2(pattern, "filter");
+  return { matches: (name) => filter?.matcher(name).find() ?? true, usedOnly: query.has("usedonly") };
+}
 
 const PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=UTF-8";
 

@@ -1,6 +1,7 @@
 /** /config_dump: what is at work, as envoy.admin.v3.ConfigDump. Private keys are never shown. */
 import { create, toJson } from "@bufbuild/protobuf";
-import { type Any, anyPack, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import { type Any, anyPack, anyUnpack, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 import { ConfigDumpSchema } from "#wire/envoy/gen/envoy/admin/v3/config_dump_pb.ts";
 import { BootstrapConfigDumpSchema } from "#wire/envoy/gen/envoy/admin/v3/config_dump_pb.ts";
@@ -9,6 +10,7 @@ import {
   EndpointsConfigDumpSchema,
   ListenersConfigDumpSchema,
   RoutesConfigDumpSchema,
+  ScopedRoutesConfigDumpSchema,
 } from "#wire/envoy/gen/envoy/admin/v3/config_dump_shared_pb.ts";
 import { SecretsConfigDumpSchema } from "#wire/envoy/gen/envoy/admin/v3/config_dump_pb.ts";
 import { type Bootstrap, BootstrapSchema } from "#wire/envoy/gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
@@ -28,10 +30,34 @@ export interface DumpSources {
   readonly startedMs: number;
 }
 
-export function configDump(sources: DumpSources): string {
-  const configs = [bootstrapDump(sources), clustersDump(sources), listenersDump(sources), routesDump(sources), endpointsDump(sources), secretsDump(sources)];
-  const dump = create(ConfigDumpSchema, { configs });
+export interface DumpQuery {
+  /** A field of one of the dumps: "static_clusters", "dynamic_listeners". */
+  readonly resource: string | undefined;
+  readonly includeEndpoints: boolean;
+}
+
+export function configDump(sources: DumpSources, { resource, includeEndpoints }: DumpQuery): string {
+  const scoped = anyPack(ScopedRoutesConfigDumpSchema, create(ScopedRoutesConfigDumpSchema));
+  const all = [
+    bootstrapDump(sources),
+    clustersDump(sources),
+    ...(includeEndpoints ? [endpointsDump(sources)] : []),
+    listenersDump(sources),
+    scoped,
+    routesDump(sources),
+    secretsDump(sources),
+  ];
+  const dump = create(ConfigDumpSchema, { configs: resource === undefined ? all : all.flatMap((section) => itemsOf(section, resource)) });
   return JSON.stringify(toJson(ConfigDumpSchema, dump, { registry: envoyRegistry, useProtoFieldName: true }), undefined, 1);
+}
+
+/** The items of a section's list of that name, each by itself. */
+function itemsOf(section: Any, resource: string): Any[] {
+  const message = anyUnpack(section, envoyRegistry);
+  const schema = message === undefined ? undefined : envoyRegistry.getMessage(message.$typeName);
+  const field = schema?.fields.find(({ name }) => name === resource);
+  if (message === undefined || schema === undefined || field?.fieldKind !== "list" || field.listKind !== "message") return [];
+  return [...reflect(schema, message).get(field)].map((item) => anyPack(field.message, (item as ReflectMessage).message));
 }
 
 /** What every entry of a dump says: which version, since when. */

@@ -106,11 +106,7 @@ export class ConfigStore {
     const transports = await compileTransports(message, this.#machine);
     const type = message.clusterDiscoveryType;
     const eds = isEds(message) ? this.endpoints.get(assignmentName(message))?.message : undefined;
-    const runtime = new ClusterRuntime(
-      settings,
-      new ClusterStats(this.#machine.stats, message.altStatName === "" ? message.name : message.altStatName),
-      this.#machine,
-    );
+    const runtime = new ClusterRuntime(settings, new ClusterStats(this.#machine.stats, statName(message)), this.#machine);
     const isNamed = type.case === "type" && (type.value === Cluster_DiscoveryType.STRICT_DNS || type.value === Cluster_DiscoveryType.LOGICAL_DNS);
     const entry: ClusterEntry = {
       runtime,
@@ -135,6 +131,8 @@ export class ConfigStore {
   }
 
   removeCluster(name: string): void {
+    const gone = this.clusters.get(name)?.message;
+    if (gone !== undefined) this.#machine.stats.forget(`cluster.${statName(gone)}.`);
     this.#entries.get(name)?.runtime.remove();
     this.#entries.delete(name);
     this.#options.clusters.delete(name);
@@ -230,6 +228,10 @@ export class ConfigStore {
   allListeners(): ListenerRuntime[] {
     return [...this.runtimes.values(), ...this.#draining];
   }
+}
+
+function statName(cluster: Cluster): string {
+  return cluster.altStatName === "" ? cluster.name : cluster.altStatName;
 }
 
 function isEds(cluster: Cluster): boolean {

@@ -261,12 +261,14 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
   upstreamHead(attempt: UpstreamAttempt, head: ResponseHead): void {
     const outcome: Outcome = { kind: "status", status: head.status };
     if (head.status >= 400 && this.#mayRetry(outcome)) {
+      attempt.answered(head.status);
       attempt.cluster.stats.retried(head.status);
       attempt.cancel();
       this.#retry();
       return;
     }
     if (this.attempts > 1 && head.status < 500) attempt.cluster.stats.rqRetrySuccess.value++;
+    attempt.answered(head.status);
     attempt.cluster.stats.response(head.status);
     this.#responding = true;
     this.statusDetails = "via_upstream";
@@ -330,18 +332,17 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
 
   tryTimedOut(attempt: UpstreamAttempt): void {
     attempt.cluster.stats.rqPerTryTimeout.value++;
-    attempt.cancel();
+    attempt.timedOut();
     if (!this.#responding && this.#mayRetry({ kind: "timeout" })) return this.#retry();
     this.#replyTimeout(attempt.cluster, true);
   }
 
   #timedOut(): void {
     if (this.#done) return;
-    const cluster = this.cluster;
-    this.attempt?.cancel();
-    if (cluster === undefined) return;
-    cluster.stats.rqTimeout.value++;
-    this.#replyTimeout(cluster);
+    this.attempt?.timedOut();
+    if (this.cluster === undefined) return;
+    this.cluster.stats.rqTimeout.value++;
+    this.#replyTimeout(this.cluster);
   }
 
   #replyTimeout(cluster: EndpointCluster, ofTry = false): void {

@@ -31,6 +31,7 @@ export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
   #connection: UpstreamConnection | undefined;
   #over = false;
   #counted = false;
+  #answered = false;
   #startedAt = 0;
   readonly #perTryTimeoutMs: number | undefined;
   #timeout: WheelEntry | undefined;
@@ -76,6 +77,7 @@ export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
   onNoConnection(failure: ConnectFailure): void {
     if (this.#over) return;
     this.#end();
+    if (failure.kind !== "overflow") this.endpoint.rqError++;
     this.#exchange.noConnection(this, failure);
   }
 
@@ -126,8 +128,22 @@ export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
   onFailure(failure: StreamFailure, detail: string): void {
     if (this.#over) return;
     this.#end();
+    if (!this.#answered) this.endpoint.rqError++;
     if (failure === "protocol-error") this.cluster.stats.cxProtocolError.value++;
     this.#exchange.upstreamFailed(this, failure, detail);
+  }
+
+  /** For the endpoint's own counts, in /clusters. */
+  answered(status: number): void {
+    this.#answered = true;
+    if (status < 500 || status > 599) this.endpoint.rqSuccess++;
+    else this.endpoint.rqError++;
+  }
+
+  timedOut(): void {
+    this.endpoint.rqTimeout++;
+    this.endpoint.rqError++;
+    this.cancel();
   }
 
   /** Ends the try from our side. */

@@ -93,6 +93,12 @@ export class Scope {
   }
 }
 
+/** Which stats somebody asks for. */
+export interface StatsQuery {
+  readonly matches: (name: string) => boolean;
+  readonly usedOnly: boolean;
+}
+
 export class Stats {
   readonly #all = new Map<string, Stat>();
 
@@ -153,37 +159,29 @@ export class Stats {
     for (const name of this.#all.keys()) if (name.startsWith(flatPrefix)) this.#all.delete(name);
   }
 
+  #wanted({ matches, usedOnly }: StatsQuery): Stat[] {
+    return [...this.#all.values()].filter((stat) => (!usedOnly || (stat instanceof Counter ? stat.value : stat.count) !== 0) && matches(stat.flatName));
+  }
+
   /** Envoy's /stats: `name: value`, sorted. */
-  text(filter?: RegExp): string {
-    const lines: string[] = [];
-    for (const stat of this.#all.values()) {
-      if (filter !== undefined && !filter.test(stat.flatName)) continue;
-      lines.push(
-        stat instanceof Counter
-          ? `${stat.flatName}: ${stat.value}`
-          : `${stat.flatName}: ${stat.count === 0 ? "No recorded values" : `count ${stat.count}, sum ${stat.sum}`}`,
-      );
-    }
-    return lines.sort().join("\n") + "\n";
+  text(query: StatsQuery): string {
+    const lines = this.#wanted(query).map((stat) =>
+      stat instanceof Counter
+        ? `${stat.flatName}: ${stat.value}`
+        : `${stat.flatName}: ${stat.count === 0 ? "No recorded values" : `count ${stat.count}, sum ${stat.sum}`}`,
+    );
+    return lines.sort(byText).join("\n") + "\n";
   }
 
-  json(filter?: RegExp): string {
-    const stats: { name: string; value: number }[] = [];
-    for (const stat of this.#all.values())
-      if (stat instanceof Counter && (filter === undefined || filter.test(stat.flatName))) stats.push({ name: stat.flatName, value: stat.value });
-    return JSON.stringify({ stats });
+  json(query: StatsQuery): string {
+    const stats = this.#wanted(query).flatMap((stat) => (stat instanceof Counter ? [{ name: stat.flatName, value: stat.value }] : []));
+    return JSON.stringify({ stats: stats.sort((a, b) => byText(a.name, b.name)) });
   }
 
-  prometheus(): string {
-    const families = new Map<string, Stat[]>();
-    for (const stat of this.#all.values()) {
-      const members = families.get(stat.family);
-      if (members === undefined) families.set(stat.family, [stat]);
-      else members.push(stat);
-    }
+  prometheus(query: StatsQuery): string {
+    const families = Map.groupBy(this.#wanted(query), ({ family }) => family);
     const out: string[] = [];
-    for (const family of [...families.keys()].sort()) {
-      const members = families.get(family) ?? [];
+    for (const [family, members] of [...families].sort(([a], [b]) => byText(a, b))) {
       const [first] = members;
       out.push(`# TYPE ${family} ${first instanceof Histogram ? "histogram" : (first?.kind ?? "counter")}`);
       for (const stat of members) renderStat(stat, out);
@@ -191,6 +189,8 @@ export class Stats {
     return out.join("\n") + "\n";
   }
 }
+
+const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 function renderStat(stat: Stat, out: string[]): void {
   if (stat instanceof Counter) {

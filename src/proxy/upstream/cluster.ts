@@ -42,11 +42,12 @@ export interface ClusterMachine {
 
 /** An endpoint as the assignment has it. */
 export interface AssignedEndpoint extends EndpointSettings {
-  readonly priority: number;
   readonly weight: number;
   readonly healthStatus: number;
   readonly healthy: boolean;
 }
+
+const NOWHERE = { region: "", zone: "", subZone: "" };
 
 export class ClusterRuntime {
   readonly name: string;
@@ -130,6 +131,8 @@ export class ClusterRuntime {
       transport: "",
       by: undefined,
       workload: undefined,
+      priority: 0,
+      locality: NOWHERE,
     });
     this.#endpoints.set(text, made);
     return made;

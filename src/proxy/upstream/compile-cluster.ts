@@ -166,6 +166,7 @@ function compileEndpoint(one: LbEndpoint, { locality, scale, transports, resolve
     by: provenanceOf(one.metadata),
     workload: workloadOf(one),
     priority: locality.priority,
+    locality: { region: locality.locality?.region ?? "", zone: locality.locality?.zone ?? "", subZone: locality.locality?.subZone ?? "" },
     weight: (one.loadBalancingWeight ?? 1) * scale,
     healthStatus,
     healthy: healthStatus === HealthStatus.UNKNOWN || healthStatus === HealthStatus.HEALTHY || healthStatus === HealthStatus.DEGRADED,

@@ -20,6 +20,12 @@ export interface ConnectFailure {
   readonly detail: string;
 }
 
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone: string;
+}
+
 export interface EndpointSettings {
   readonly address: StreamAddress;
   /** "10.0.0.1:80", or the path of a socket. */
@@ -29,6 +35,8 @@ export interface EndpointSettings {
   /** Which transport_socket_match gave `tls`. */
   readonly transport: string;
   readonly by: string | undefined;
+  readonly priority: number;
+  readonly locality: Locality;
   /** "workload;namespace;canonical name;canonical revision;cluster" (Istio's metadata), for metrics. */
   readonly workload: string | undefined;
 }
@@ -56,6 +64,7 @@ export class Endpoint implements EndpointState, ConnectionOwner {
   rqTotal = 0;
   rqError = 0;
   rqSuccess = 0;
+  rqTimeout = 0;
   cxTotal = 0;
   cxConnectFail = 0;
   #connections = 0;
@@ -66,6 +75,10 @@ export class Endpoint implements EndpointState, ConnectionOwner {
   constructor(cluster: EndpointCluster, settings: EndpointSettings) {
     this.cluster = cluster;
     this.settings = settings;
+  }
+
+  get pending(): number {
+    return this.#pending.length;
   }
 
   get cxActive(): number {
