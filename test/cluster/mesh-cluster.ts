@@ -31,6 +31,7 @@ export interface MeshCluster {
   readonly gateway: string;
   /** Of the machine, on which the gateway answers HTTPS. */
   readonly httpsPort: number;
+  readonly supervisorPid: number;
   readonly api: ClusterApi;
   /** For commands that a test calls without a process. */
   readonly context: CliContext;
@@ -76,6 +77,7 @@ export async function startMeshCluster(name: string, config: string, make: (() =
     name,
     gateway: `http://127.0.0.1:${record.ports.http}`,
     httpsPort: record.ports.https,
+    supervisorPid: record.pid,
     api,
     context,
     user,
