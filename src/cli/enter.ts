@@ -30,10 +30,34 @@ export async function enter(context: CliContext, name: string, place: string | u
   const child = host.processes.spawn({
     command: [
       // Two steps: the namespaces of the cluster, then, where /run is the cluster's, the network of the place.
-      ...(["setpriv", "--pdeathsig", "KILL", "nsenter", "--target", String(cluster.record.innerPid), "--mount", "--pid", "--net", "--ipc"] as const),
+      ...([
+        "env",
+        "--ignore-signal=INT,QUIT",
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "nsenter",
+        "--target",
+        String(cluster.record.innerPid),
+        "--mount",
+        "--pid",
+        "--net",
+        "--ipc",
+      ] as const),
       ...(cluster.record.rootless ? ["--user", "--preserve-credentials"] : []),
-      // nsenter stays between us and the command, since a process cannot change its own pid namespace.
-      ...["--", "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", ...(netns === undefined ? [] : ["nsenter", `--net=${netns}`])],
+      // nsenter stays between us and the command, since a process cannot change its own pid namespace: what a terminal sends
+      // to both must not end it, and with it a command that wants to go on.
+      ...[
+        "--",
+        "env",
+        "--default-signal=INT,QUIT",
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        ...(netns === undefined ? [] : ["nsenter", `--net=${netns}`]),
+      ],
       ...["sh", "-c", PREPARE, "weft-enter", terminal.cwd, ...(command.length === 0 ? [shell] : command)],
     ],
     env: clusterOnly(env),
@@ -53,7 +77,10 @@ export async function enter(context: CliContext, name: string, place: string | u
   }
 }
 
-/** In a mount namespace of its own: names as in the place, and the folder that the user stands in, when it exists there. */
+/**
+ * In a mount namespace of its own: names as in the place, and the folder that the user stands in, when it exists there.
+ * The shell stays, since it makes a status of a signal that ends the command, which nsenter, deaf to Ctrl-C, does not.
+ */
 const PREPARE = `
 if [ -n "$WEFT_RESOLV_CONF" ]; then
   printf '%s' "$WEFT_RESOLV_CONF" > /run/weft/tmp/resolv.$$ && mount --bind /run/weft/tmp/resolv.$$ "$(readlink -m /etc/resolv.conf)" && rm -f /run/weft/tmp/resolv.$$
@@ -62,14 +89,18 @@ fi
 cd "$1" 2>/dev/null || cd /
 shift
 command -v -- "$1" > /dev/null || { echo "weft: this machine has no program \\"$1\\"" >&2; exit ${NOT_FOUND}; }
-exec "$@"
+trap : INT QUIT
+setpriv --pdeathsig KILL "$@"
+exit $?
 `;
 
-/** nsenter passes no signals on: the command is its only child. */
+/** nsenter and the shell pass no signals on: the command is the only child of the only child. */
 async function signalCommand(host: Pick<Host, "files" | "processes">, nsenter: number, signal: number): Promise<void> {
-  const children = await host.files.readText(`/proc/${nsenter}/task/${nsenter}/children`).catch(() => "");
-  const [command = nsenter] = children.trim().split(" ").filter(Boolean).map(Number);
-  host.processes.signal(command, signal);
+  const childOf = async (pid: number): Promise<number> => {
+    const children = await host.files.readText(`/proc/${pid}/task/${pid}/children`).catch(() => "");
+    return children.trim().split(" ").filter(Boolean).map(Number)[0] ?? pid;
+  };
+  host.processes.signal(await childOf(await childOf(nsenter)), signal);
 }
 
 /** Of those that end commands in practice. */
