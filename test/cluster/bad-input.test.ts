@@ -341,6 +341,20 @@ spec: { hosts: [ratings], http: [{ route: [{ destination: { host: ratings }, wei
       return before;
     }
 
+    /** Programs of this cluster; answers how many there were. */
+    function kill(program: string): number {
+      const isProgram = new RegExp(`/${program}\\.(ts|mjs)\\0`);
+      const found = processesIn(namespacesBelow(cluster.supervisorPid)).filter((pid) => isProgram.test(readFileSync(`/proc/${pid}/cmdline`, "utf8")));
+      for (const pid of found) process.kill(Number(pid), "SIGKILL");
+      return found.length;
+    }
+
+    /** Of the certificate that the proxy of details shows. */
+    async function serial(): Promise<string> {
+      const show = `openssl s_client -alpn istio -connect ${podOf("details").ip}:9080 </dev/null 2>/dev/null | openssl x509 -noout -serial`;
+      return (await cluster.enter(podOf("visitor").name, "sh", "-c", show)).stdout.trim();
+    }
+
     test("nothing is written while nothing happens: no status is written again and again", async () => {
       const before = await atRest();
       await sleep(5000);
@@ -370,6 +384,29 @@ spec: { hosts: [ratings], http: [{ route: [{ destination: { host: ratings }, wei
       assert.match((await conditionsOf(cluster, late.path)).get(late.condition)?.message ?? "", late.says);
       await cluster.remove(file);
       assert.deepEqual(changed(before, await atRest()), []);
+    });
+
+    test("agents that are killed come back and renew all certificates, and requests do not notice", async () => {
+      const before = await serial();
+      assert.match(before, /^serial=[0-9A-F]+$/);
+      let renewed = before;
+      let isDone = false;
+      const requests = (async () => {
+        const seen = new Map<string, number>();
+        while (!isDone)
+          for (const [version, count] of await tally(20, () => get(cluster.gateway + REVIEWS).then(reviewsVersion)))
+            seen.set(version, (seen.get(version) ?? 0) + count);
+        return seen;
+      })();
+      try {
+        assert.equal(kill("agent"), 2);
+        renewed = await eventually(serial, (now) => now !== before && now !== "");
+      } finally {
+        isDone = true;
+      }
+      assert.notEqual(renewed, before);
+      const counts = await requests;
+      for (const version of counts.keys()) assert.match(version, /^v[13]$/, `reviews answered ${[...counts].join(" ")}`);
     });
   });
 });
