@@ -1,6 +1,8 @@
 /** What people type at a cluster that runs: enter, status, kubeconfig, a second up; as root and as an ordinary user. */
 import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { StandInCluster } from "./stand-in-cluster.ts";
@@ -9,6 +11,7 @@ import { users, type User } from "./user.ts";
 import { startWeft, type CommandResult, type RunningCommand } from "./weft.ts";
 
 const PATIENCE_MS = 30_000;
+const hasScript = spawnSync("script", ["--version"]).status === 0;
 
 for (const [index, { name: who, make }] of users.entries()) {
   let user: User;
@@ -71,6 +74,21 @@ for (const [index, { name: who, make }] of users.entries()) {
       await command.until(/up\n/, PATIENCE_MS);
       command.child.kill("SIGTERM");
       assert.deepEqual(await command.result, { code: 5, stdout: "up\nbye\n", stderr: "" });
+    });
+
+    test("Ctrl-C on a terminal is the command's to handle", { skip: hasScript ? false : "no `script` here: apt-get install bsdutils" }, async () => {
+      const command = "sh -c 'trap \"echo bye; exit 9\" INT; echo up; sleep 60 & wait'";
+      const line = ["exec", process.execPath, join(user.checkout, "weft"), "enter", "--name", cluster.name, "outside", "--", command].join(" ");
+      const [program, ...args] = [...user.prefix, "script", "--quiet", "--return", "--command", line, "/dev/null"];
+      const child = spawn(program, args, { env: user.env, cwd: user.checkout, stdio: ["pipe", "pipe", "inherit"] });
+      let said = "";
+      child.stdout.on("data", (bytes: Buffer) => {
+        said += bytes.toString();
+        if (bytes.toString().includes("up")) child.stdin.write("\x03");
+      });
+      const code = await new Promise((resolve) => child.on("close", resolve));
+      assert.match(said, /bye/);
+      assert.equal(code, 9);
     });
 
     test("the command of an enter that is killed dies too", async () => {
