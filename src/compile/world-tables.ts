@@ -33,9 +33,12 @@ const withOurStatus: ReadonlySet<KindId> = new Set<KindId>([
 
 export class WorldTables {
   readonly #kinds: ReadonlyMap<KindId, KindTable>;
+  /** By "namespace/name" of the Service that a slice is of. */
+  readonly slicesByService: Index<KubeObject>;
 
   constructor(engine: Incremental, world: World = {}) {
     this.#kinds = new Map(kindIds.map((kind) => [kind, kindTable(engine, kind)]));
+    this.slicesByService = this.#of("EndpointSlice").table.index(sliceService);
     for (const kind of kindIds) for (const object of world[kind]?.values() ?? []) this.set(kind, object);
   }
 
@@ -66,6 +69,12 @@ export class WorldTables {
     if (found === undefined) throw new Error(`there is no table for kind ${kind}`);
     return found;
   }
+}
+
+/** Undefined for a slice of nobody. */
+export function sliceService({ metadata }: KubeObject): string | undefined {
+  const name = metadata.labels?.["kubernetes.io/service-name"];
+  return name === undefined ? undefined : `${metadata.namespace ?? ""}/${name}`;
 }
 
 function kindTable(engine: Incremental, kind: KindId): KindTable {

@@ -18,10 +18,6 @@ export function isGateway(pod: Pod): boolean {
   return (pod.metadata.annotations?.["inject.istio.io/templates"] ?? "").split(",").some((name) => name.trim() === "gateway");
 }
 
-export function hasSidecar(pod: Pod): boolean {
-  return [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].some((container) => container.name === sidecarName);
-}
-
 const adminPort = 15000;
 const readyPort = 15021;
 const statsPort = 15090;

@@ -1,16 +1,16 @@
 /** Names of one Service, by Kubernetes' DNS specification: A and AAAA, CNAME, SRV for named ports, PTR for who has one name. */
-import { slicesOf } from "#compile/services/service-rules.ts";
+import type { NodeReader } from "#compile/node/pods.ts";
 import { ip, ipBytes, parseIp } from "#lib/ip.ts";
 import type { Service } from "#model/core.ts";
+import type { EndpointSlice } from "#model/discovery.ts";
 import type { DnsRecord } from "#model/plan/node-plan.ts";
 import type { Provenance } from "#model/provenance.ts";
-import type { WorldReader } from "#model/world.ts";
 
 /** Pairs of name and record. */
 export type ServiceNames = readonly (readonly [string, DnsRecord])[];
 
-export function compileNames(world: WorldReader, key: string, domain: string): ServiceNames {
-  const service = world.get("Service", key);
+export function compileNames(reader: NodeReader, key: string, domain: string): ServiceNames {
+  const service = reader.get("Service", key);
   if (service === undefined) return [];
   const name = `${service.metadata.name}.${service.metadata.namespace ?? ""}.svc.${domain}`.toLowerCase();
   const by: Provenance = { kind: "Service", namespace: service.metadata.namespace ?? "", name: service.metadata.name, field: "" };
@@ -18,7 +18,7 @@ export function compileNames(world: WorldReader, key: string, domain: string): S
     const target = (service.spec.externalName ?? "").replace(/[.]$/, "").toLowerCase();
     return target === "" ? [] : [[name, { type: "CNAME", target, by: { ...by, field: "spec.externalName" } }]];
   }
-  const endpoints = endpointsOf(world, service, name);
+  const endpoints = endpointsOf(reader.slicesOf(key), service, name);
   if (isHeadless(service)) return headless(endpoints, name);
   return [...balanced(service, name, by), ...endpoints.filter(({ named }) => named).flatMap(ownNames)];
 }
@@ -54,10 +54,10 @@ interface NamedEndpoint {
   readonly by: Provenance;
 }
 
-function endpointsOf(world: WorldReader, service: Service, name: string): NamedEndpoint[] {
+function endpointsOf(slices: readonly EndpointSlice[], service: Service, name: string): NamedEndpoint[] {
   const unready = service.spec.publishNotReadyAddresses === true;
   const found: NamedEndpoint[] = [];
-  for (const slice of slicesOf(world, service)) {
+  for (const slice of slices) {
     const ports = (slice.ports ?? []).flatMap((port) =>
       port.port === undefined ? [] : [{ name: port.name ?? "", protocol: port.protocol ?? "TCP", port: port.port }],
     );

@@ -11,8 +11,7 @@ export function clusterZone(world: WorldReader, names: readonly ServiceNames[], 
   const add = (name: string, record: DnsRecord) => {
     const known = records.get(name) ?? new Map<string, DnsRecord>();
     records.set(name, known);
-    const { by: _, ...facts } = record;
-    const key = JSON.stringify(facts);
+    const key = recordText(record);
     if (!known.has(key)) known.set(key, record);
   };
   for (const list of names) for (const [name, record] of list) add(name, record);
@@ -30,6 +29,22 @@ export function clusterZone(world: WorldReader, names: readonly ServiceNames[], 
     namespaces: world.all("Namespace").map(({ metadata }) => metadata.name),
     names: Object.fromEntries(sorted),
   };
+}
+
+/** All of a record but where it comes from. */
+function recordText(record: DnsRecord): string {
+  switch (record.type) {
+    case "A":
+    case "AAAA":
+      return `${record.type} ${record.address}`;
+    case "CNAME":
+    case "PTR":
+      return `${record.type} ${record.target}`;
+    case "SRV":
+      return `SRV ${record.weight} ${record.port} ${record.target}`;
+    case "TXT":
+      return `TXT ${record.text}`;
+  }
 }
 
 /** The zone of whole octets (or nibbles) that holds the range: "10.96.0.0/16" -> "96.10.in-addr.arpa". */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import type { KindId } from "#model/kinds.ts";
 import { objectKey, type KubeObject } from "#model/object.ts";
@@ -194,15 +194,35 @@ test("the order in which objects come does not matter", () => {
   );
 });
 
-test("a change of one Service derives that Service and nothing else", () => {
-  const compiler = new NodeCompiler(question);
+describe("what is derived anew", () => {
   const service = (n: number, port: number) =>
     kube("Service", { name: `svc-${n}`, namespace: "default" }, { spec: { clusterIP: `10.96.0.${n}`, ports: [{ port }] } });
-  for (let n = 1; n <= 50; n += 1) run(compiler, { kind: "set", object: service(n, 80) });
-  compiler.plan();
-  const before = new Map(compiler.recomputed());
-  run(compiler, { kind: "set", object: service(7, 81) });
-  compiler.plan();
-  const changed = [...compiler.recomputed()].map(([name, count]) => [name, count - (before.get(name) ?? 0)]).filter(([, count]) => count !== 0);
-  assert.deepEqual(Object.fromEntries(changed), { "service rules": 1, "service names": 1, "node plan": 1 });
+  const slice = (n: number, ready: boolean) =>
+    kube(
+      "EndpointSlice",
+      { name: `svc-${n}-1`, namespace: "default", labels: { "kubernetes.io/service-name": `svc-${n}` } },
+      { addressType: "IPv4", ports: [{ port: 8080 }], endpoints: [{ addresses: [`10.244.1.${n}`], conditions: { ready } }] },
+    );
+  const cases = [
+    {
+      name: "a Service's port: that Service, and the zone, which has its SRV record",
+      object: service(7, 81),
+      want: { "service rules": 1, "service names": 1, zone: 1, "node plan": 1 },
+    },
+    { name: "an endpoint: its Service, and no names", object: slice(7, false), want: { "service rules": 1, "service names": 1, "node plan": 1 } },
+  ];
+  for (const { name, object, want } of cases) {
+    test(`by a change of ${name}`, () => {
+      const compiler = new NodeCompiler(question);
+      for (let n = 1; n <= 50; n += 1) for (const each of [service(n, 80), slice(n, true)]) run(compiler, { kind: "set", object: each });
+      compiler.plan();
+      const before = new Map(compiler.recomputed());
+      run(compiler, { kind: "set", object });
+      compiler.plan();
+      const changed = [...compiler.recomputed()]
+        .map(([derivation, count]) => [derivation, count - (before.get(derivation) ?? 0)])
+        .filter(([, count]) => count !== 0);
+      assert.deepEqual(Object.fromEntries(changed), want);
+    });
+  }
 });

@@ -10,9 +10,10 @@ import type { NodeRoutes } from "#compile/routes/routes.ts";
 import type { ServiceRules } from "#compile/services/service-rules.ts";
 import { WorldTables, type WorldChange } from "#compile/world-tables.ts";
 import { Incremental, type Derivation, type Held, type Read, type Table } from "#lib/incremental.ts";
-import type { NodePlan } from "#model/plan/node-plan.ts";
+import type { EndpointSlice } from "#model/discovery.ts";
+import type { DnsZone, NodePlan } from "#model/plan/node-plan.ts";
 import type { World } from "#model/world.ts";
-import { joinNode, piecesOf, type NodePieces, type NodeQuestion } from "./node.ts";
+import { compileZone, joinNode, piecesOf, type NodePieces, type NodeQuestion } from "./node.ts";
 import type { NodeReader } from "./pods.ts";
 import type { LocalPod } from "./settings.ts";
 
@@ -35,6 +36,7 @@ export class NodeCompiler {
     const policy = piece<PolicyRules>("policy rules", (pieces, key) => pieces.policy(key));
     const interception = piece<PodInterception>("interception", (pieces, key) => pieces.interception(key));
     const routes = piece<NodeRoutes>("node routes", (pieces) => pieces.routes());
+    const zone = this.#engine.derive<DnsZone>("zone", (read) => compileZone(this.#reader(read), question.settings, (key) => read.derived(names, key)));
     // The key holds all of the pod that matters: it is known before any object says so.
     const isolation = piece<readonly Isolation[]>("isolation", (pieces, key) => pieces.isolation(JSON.parse(key) as LocalPod));
     const plan = this.#engine.derive<NodePlan>(
@@ -47,6 +49,7 @@ export class NodeCompiler {
           isolation: ({ uid, namespace, name, ip }) => read.derived(isolation, JSON.stringify({ uid, namespace, name, ip })),
           interception: (key) => read.derived(interception, key),
           routes: () => read.derived(routes, ""),
+          zone: () => read.derived(zone, ""),
         };
         return joinNode(this.#reader(read), question, pieces);
       },
@@ -82,6 +85,11 @@ export class NodeCompiler {
 
   #reader(read: Read): NodeReader {
     const world = this.#world.reader(read);
-    return { ...world, localPod: (uid) => read.get(this.#wired, uid), localPods: () => read.all(this.#wired) };
+    return {
+      ...world,
+      localPod: (uid) => read.get(this.#wired, uid),
+      localPods: () => read.all(this.#wired),
+      slicesOf: (service) => read.group(this.#world.slicesByService, service) as readonly EndpointSlice[],
+    };
   }
 }

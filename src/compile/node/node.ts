@@ -12,8 +12,10 @@ import { GUARD_DROPS, guardTable } from "#compile/routes/guard.ts";
 import { compileRoutes, placeOf, podSide, wirePod, type NodeRoutes } from "#compile/routes/routes.ts";
 import { compileService, type ServiceRules } from "#compile/services/service-rules.ts";
 import { servicesTable } from "#compile/services/services.ts";
-import { objectKey } from "#model/object.ts";
-import type { NodePlan } from "#model/plan/node-plan.ts";
+import { sliceService } from "#compile/world-tables.ts";
+import type { EndpointSlice } from "#model/discovery.ts";
+import { objectKey, type KubeObject } from "#model/object.ts";
+import type { DnsZone, NodePlan } from "#model/plan/node-plan.ts";
 import { formatProvenance } from "#model/provenance.ts";
 import type { WorldReader } from "#model/world.ts";
 import { comment, isShort } from "./naming.ts";
@@ -28,6 +30,8 @@ export interface NodePieces {
   isolation(pod: LocalPod): readonly Isolation[];
   interception(podKey: string): PodInterception;
   routes(): NodeRoutes;
+  /** Of all Services. */
+  zone(): DnsZone;
 }
 
 export interface NodeQuestion {
@@ -44,12 +48,14 @@ export function compileNode(world: WorldReader, question: NodeQuestion, wired: r
 export function nodeReader(world: WorldReader, wired: readonly LocalPod[]): NodeReader {
   const byUid = new Map(wired.map((pod) => [pod.uid, pod]));
   const sorted = [...wired].sort((a, b) => (a.uid < b.uid ? -1 : 1));
+  let slices: ReadonlyMap<string | undefined, readonly EndpointSlice[]> | undefined;
   return {
     get: (kind, key) => world.get(kind, key),
     inNamespace: (kind, namespace) => world.inNamespace(kind, namespace),
     all: (kind) => world.all(kind),
     localPod: (uid) => byUid.get(uid),
     localPods: () => sorted,
+    slicesOf: (service) => (slices ??= Map.groupBy(world.all("EndpointSlice"), sliceService)).get(service) ?? [],
   };
 }
 
@@ -61,7 +67,18 @@ export function piecesOf(reader: NodeReader, { node, settings }: NodeQuestion): 
     isolation: (pod) => compileIsolation(reader, pod),
     interception: (key) => compileInterception(reader.get("Pod", key)),
     routes: () => compileRoutes(reader, node, settings),
+    zone: () => compileZone(reader, settings, (key) => compileNames(reader, key, settings.clusterDomain)),
   };
+}
+
+/** `names`: of each Service by its key. */
+export function compileZone(reader: NodeReader, settings: NodeSettings, names: (key: string) => ServiceNames): DnsZone {
+  const keys = reader.all("Service").map(objectKey);
+  return clusterZone(
+    reader,
+    keys.map((key) => names(key)),
+    settings,
+  );
 }
 
 /** Joins the pieces. Pods come in the order of their addresses' text, the rest in the order of keys. */
@@ -87,11 +104,7 @@ export function joinNode(reader: NodeReader, { node, settings }: NodeQuestion, p
     sysctls: [...routes.sysctls, ...side.sysctls],
     tables: [guardTable(pods, [...new Set(nodeAddresses)].sort()), servicesTable(services, pairs, settings), policyTable(policies, isolations, pairs)],
     pods,
-    zone: clusterZone(
-      reader,
-      serviceKeys.map((key) => pieces.names(key)),
-      settings,
-    ),
+    zone: pieces.zone(),
     loadBalancerAddresses: services.flatMap((part) => part.loadBalancerAddresses),
     balanced: services.flatMap((part) => part.balanced),
     drops: { ...GUARD_DROPS, ...Object.fromEntries(isolations.map(({ prefix, drop }) => [prefix, drop])) },
@@ -114,9 +127,15 @@ function uniqueAddresses(pods: readonly LocalPod[]): LocalPod[] {
 
 /** The long comments. Their names are digests of their text, so whoever can say the text again finds the name. */
 function notesOf(services: readonly ServiceRules[], isolations: readonly Isolation[], reader: NodeReader): Record<string, string> {
+  const mayBeLong = (object: KubeObject): boolean => objectKey(object).length > SURELY_SHORT;
   const texts = [
-    ...services.flatMap((part) => part.balanced.map(({ by }) => formatProvenance(by))),
-    ...reader.all("EndpointSlice").flatMap((slice) => slice.endpoints.map((_, i) => `EndpointSlice ${objectKey(slice)} endpoints[${i}]`)),
+    ...services.flatMap((part) =>
+      part.balanced.filter(({ by }) => by.name.length + (by.namespace ?? "").length > SURELY_SHORT).map(({ by }) => formatProvenance(by)),
+    ),
+    ...reader
+      .all("EndpointSlice")
+      .filter(mayBeLong)
+      .flatMap((slice) => slice.endpoints.map((_, i) => `EndpointSlice ${objectKey(slice)} endpoints[${i}]`)),
     ...reader
       .all("NetworkPolicy")
       .flatMap((policy) =>
@@ -137,3 +156,6 @@ function notesOf(services: readonly ServiceRules[], isolations: readonly Isolati
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
 }
+
+/** Of the 127 bytes of a comment, kind and field of a Service or EndpointSlice take fewer than 60. */
+const SURELY_SHORT = 60;

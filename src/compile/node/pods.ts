@@ -1,5 +1,6 @@
 /** Which pods have which addresses: what the API says, and for this node's own pods what its agent knows before. */
 import type { Pod } from "#model/core.ts";
+import type { EndpointSlice } from "#model/discovery.ts";
 import type { WorldReader } from "#model/world.ts";
 import type { LocalPod } from "./settings.ts";
 
@@ -13,6 +14,8 @@ export interface AddressedPod {
 export interface NodeReader extends WorldReader {
   localPod(uid: string): LocalPod | undefined;
   localPods(): readonly LocalPod[];
+  /** Of one Service ("namespace/name"), by an index: a change of a slice concerns its Service and no other. */
+  slicesOf(service: string): readonly EndpointSlice[];
 }
 
 /** undefined: it has none (yet, any more, or it shares its node's). */

@@ -4,13 +4,13 @@
  * of refusals instead. Cost: one lookup for any number of Services (see assemble in services.ts for the rules).
  */
 import { comment } from "#compile/node/naming.ts";
+import type { NodeReader } from "#compile/node/pods.ts";
 import { compareIps, parseIp } from "#lib/ip.ts";
 import type { MapElement } from "#lib/nft-ruleset.ts";
 import type { Service, ServicePort } from "#model/core.ts";
 import type { EndpointSlice } from "#model/discovery.ts";
 import type { BalancedPort, PlanProblem } from "#model/plan/node-plan.ts";
 import { formatProvenance, type Provenance } from "#model/provenance.ts";
-import type { WorldReader } from "#model/world.ts";
 
 export interface ServiceRules {
   readonly services: readonly MapElement[];
@@ -23,12 +23,12 @@ export interface ServiceRules {
 
 const NOTHING: ServiceRules = { services: [], endpoints: [], refused: [], loadBalancerAddresses: [], balanced: [], problems: [] };
 
-export function compileService(world: WorldReader, key: string, node: string): ServiceRules {
-  const service = world.get("Service", key);
+export function compileService(reader: NodeReader, key: string, node: string): ServiceRules {
+  const service = reader.get("Service", key);
   if (service === undefined || service.spec.type === "ExternalName") return NOTHING;
   const by = (field: string): Provenance => ({ kind: "Service", namespace: service.metadata.namespace ?? "", name: service.metadata.name, field });
   const addresses = addressesOf(service, by);
-  const slices = slicesOf(world, service);
+  const slices = reader.slicesOf(key);
   const balanced: BalancedPort[] = [];
   const services: MapElement[] = [];
   const endpoints: MapElement[] = [];
@@ -77,11 +77,6 @@ function addressesOf(service: Service, by: (field: string) => Provenance): Servi
     found.push({ ip, local: spec.externalTrafficPolicy === "Local", balancer: true, by: by(`status.loadBalancer.ingress[${i}]`) });
   }
   return found;
-}
-
-export function slicesOf(world: WorldReader, service: Service): readonly EndpointSlice[] {
-  const { namespace = "", name } = service.metadata;
-  return world.inNamespace("EndpointSlice", namespace).filter((slice) => slice.metadata.labels?.["kubernetes.io/service-name"] === name);
 }
 
 interface PortEndpoint {

@@ -11,8 +11,9 @@ export function diffTable(before: Table | undefined, after: Table | undefined): 
   if (before === undefined || !sameShape(before, after)) return writeReplacement(after);
   const name = `${after.family} ${after.name}`;
   const chains = changes(before.chains, after.chains, writeChain);
-  const sets = changes(before.sets, after.sets, writeSet);
-  const maps = changes(before.maps, after.maps, writeMap);
+  // Whether their elements differ is found out once, by elementLines; their shapes are the same.
+  const sets = changes(before.sets, after.sets);
+  const maps = changes(before.maps, after.maps);
   const lines: string[] = [];
 
   // 1. Everything new, empty, so that rules and elements may point at it.
@@ -60,7 +61,7 @@ interface Changes<T> {
   readonly changed: { from: T; to: T }[];
 }
 
-function changes<T extends Chain | NamedSet | NamedMap>(before: readonly T[], after: readonly T[], text: (value: T) => string): Changes<T> {
+function changes<T extends Chain | NamedSet | NamedMap>(before: readonly T[], after: readonly T[], text?: (value: T) => string): Changes<T> {
   const old = new Map(before.map((value) => [value.name, value]));
   const added: T[] = [];
   const changed: { from: T; to: T }[] = [];
@@ -68,7 +69,7 @@ function changes<T extends Chain | NamedSet | NamedMap>(before: readonly T[], af
     const from = old.get(value.name);
     old.delete(value.name);
     if (from === undefined) added.push(value);
-    else if (from !== value && text(from) !== text(value)) changed.push({ from, to: value });
+    else if (from !== value && (text === undefined || text(from) !== text(value))) changed.push({ from, to: value });
   }
   return { added, changed, removed: [...old.values()] };
 }
@@ -79,9 +80,15 @@ function elementLines<T extends { readonly name: string; readonly elements: read
   to: T,
   text: (element: E) => string,
 ): string[] {
-  const old = new Map(from.elements.map((element) => [text(element), element]));
+  // Compilers keep what did not change, so nearly all elements are the same objects: only the rest is looked at.
+  const [kept, wanted] = [new Set(from.elements), new Set(to.elements)];
+  const old = new Map(from.elements.filter((element) => !wanted.has(element)).map((element) => [text(element), element]));
   const added: string[] = [];
-  for (const element of to.elements) if (!old.delete(text(element))) added.push(text(element));
+  for (const element of to.elements) {
+    if (kept.has(element)) continue;
+    const written = text(element);
+    if (!old.delete(written)) added.push(written);
+  }
   const lines = [];
   if (old.size > 0) lines.push(`delete element ${table} ${to.name} { ${[...old.values()].map((element) => keyText(element.key)).join(", ")} }`);
   if (added.length > 0) lines.push(`add element ${table} ${to.name} { ${added.join(", ")} }`);
