@@ -2,9 +2,10 @@
 export class ConfigProblem extends Error {
   readonly path: string;
   constructor(path: string, problem: string) {
-    super(path === "" ? problem : `${path}: ${problem}`);
+    const at = path.replace(/^\./, "");
+    super(at === "" ? problem : `${at}: ${problem}`);
     this.name = "ConfigProblem";
-    this.path = path;
+    this.path = at;
   }
 }
 

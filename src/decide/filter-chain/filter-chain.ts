@@ -3,8 +3,13 @@
  * keeps only the chains that fit the connection best; there is no way back, so a chain that fits better at an earlier
  * criterion and not at all at a later one leaves the connection to the default chain.
  */
+import { toJsonString } from "@bufbuild/protobuf";
 import { type Cidr, compareIps, contains, type Ip } from "#lib/ip.ts";
-import { type FilterChainMatch, FilterChainMatch_ConnectionSourceType } from "#wire/envoy/gen/envoy/config/listener/v3/listener_components_pb.ts";
+import {
+  type FilterChainMatch,
+  FilterChainMatch_ConnectionSourceType,
+  FilterChainMatchSchema,
+} from "#wire/envoy/gen/envoy/config/listener/v3/listener_components_pb.ts";
 import type { Listener } from "#wire/envoy/gen/envoy/config/listener/v3/listener_pb.ts";
 import { ConfigProblem, NOT_SUPPORTED } from "#decide/config-problem.ts";
 import { compileRange } from "#decide/match/ip-match.ts";
@@ -26,6 +31,7 @@ type Fit = (connection: ConnectionView) => number;
 
 export function compileFilterChains(listener: Listener, path: string): FilterChains {
   const stages = listener.filterChains.map((chain, i) => compileMatch(chain.filterChainMatch, `${path}.filter_chains[${i}].filter_chain_match`));
+  refuseTwins(listener, path);
   const all = [...listener.filterChains, ...(listener.defaultFilterChain === undefined ? [] : [listener.defaultFilterChain])];
   const chains = all.map((chain) => ({ name: chain.name, by: provenanceOf(chain.metadata) }));
   const fallback = listener.defaultFilterChain === undefined ? NO_CHAIN : chains.length - 1;
@@ -49,6 +55,17 @@ export function compileFilterChains(listener: Listener, path: string): FilterCha
     return left[0] ?? fallback;
   };
   return { chains, match };
+}
+
+/** The second of two chains for the same connections would never be asked. */
+function refuseTwins({ filterChains }: Listener, path: string): void {
+  const seen = new Map<string, number>();
+  for (const [i, { filterChainMatch }] of filterChains.entries()) {
+    const key = filterChainMatch === undefined ? "" : toJsonString(FilterChainMatchSchema, filterChainMatch);
+    const first = seen.get(key === "{}" ? "" : key);
+    if (first !== undefined) throw new ConfigProblem(`${path}.filter_chains[${i}].filter_chain_match`, `is the same as that of filter_chains[${first}]`);
+    seen.set(key === "{}" ? "" : key, i);
+  }
 }
 
 const anything: Fit = () => 0;

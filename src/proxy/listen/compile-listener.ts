@@ -6,6 +6,7 @@ import type { HttpConnectionManager } from "#wire/envoy/gen/envoy/extensions/fil
 import type { RBAC } from "#wire/envoy/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts";
 import type { TcpProxy } from "#wire/envoy/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
 import type { DownstreamTlsContext } from "#wire/envoy/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
+import { parseIp } from "#lib/ip.ts";
 import { ConfigProblem, NOT_SUPPORTED } from "#decide/config-problem.ts";
 import { compileFilterChains, type FilterChains } from "#decide/filter-chain/filter-chain.ts";
 import type { SocketAddress, StreamAddress } from "#host/net.ts";
@@ -111,6 +112,8 @@ function addressOf(message: Listener): StreamAddress {
   if (address?.case !== "socketAddress") throw new ConfigProblem("address", "needs socket_address or pipe");
   if (address.value.protocol !== 0) throw new ConfigProblem("address.socket_address.protocol", `UDP: ${NOT_SUPPORTED}`);
   if (address.value.portSpecifier.case !== "portValue") throw new ConfigProblem("address.socket_address", "needs port_value");
+  if (parseIp(address.value.address) === undefined)
+    throw new ConfigProblem("address.socket_address.address", `"${address.value.address}" is not an IP address`);
   return { ip: address.value.address, port: address.value.portSpecifier.value };
 }
 
