@@ -70,15 +70,16 @@ function securityOf(facts: OutboundClusterFacts): { transportSocket?: TransportS
 }
 
 /** To wherever the connection was going. */
-function originalDestination(name: string, bind: { readonly upstreamBindConfig?: BindConfig } = {}): EncodedResource {
+function originalDestination(name: string, bind: { readonly upstreamBindConfig?: BindConfig } = {}, by?: Provenance): EncodedResource {
   const cluster = create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
     connectTimeout: durationOf(connectTimeoutMs),
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     ...bind,
+    ...(by === undefined ? {} : { metadata: provenanceMetadata(by) }),
   });
-  return encodeResource(ClusterSchema, name, cluster);
+  return encodeResource(ClusterSchema, name, cluster, by);
 }
 
 /** SOL_SOCKET and SO_MARK of Linux, and the mark that exempts a proxy's sockets from interception. */
@@ -104,8 +105,8 @@ export function inboundPassthrough(): EncodedResource {
 }
 
 /** The application, at the pod's address: it is the original destination of what was intercepted on its way in. */
-export function inbound(port: number): EncodedResource {
-  return originalDestination(inboundCluster(port), toApplication());
+export function inbound(port: number, by: Provenance): EncodedResource {
+  return originalDestination(inboundCluster(port), toApplication(), by);
 }
 
 export function blackHole(): EncodedResource {

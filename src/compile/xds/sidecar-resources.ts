@@ -7,6 +7,7 @@ import type { MeshPort, MeshService } from "#compile/mesh/service.ts";
 import { meshGateway, routesOf, type RouteContext } from "#compile/mesh/virtual-service.ts";
 import type { Workload } from "#compile/mesh/workload.ts";
 import type { EncodedResource } from "#model/plan/proxy-plan.ts";
+import type { Provenance } from "#model/provenance.ts";
 import { RouteConfigurationSchema } from "#wire/envoy/gen/envoy/config/route/v3/route_pb.ts";
 import { blackHole, inbound, inboundPassthrough, passthrough } from "./cluster.ts";
 import type { MeshFacts, SharedResources } from "./derivations.ts";
@@ -26,14 +27,30 @@ export interface ProxyResources {
   readonly secrets: Derivation<ResourceSet>;
 }
 
+/** Pods of one service share them. */
+interface InboundClusterKey {
+  readonly port: number;
+  readonly by: Provenance;
+}
+
 export function sidecarResources(engine: Incremental, facts: MeshFacts, shared: SharedResources): ProxyResources {
   const httpPorts = engine.derive("http ports", (read) => [...new Set(servicePorts(read, facts, "http").map(({ port }) => port.number))].sort((a, b) => a - b));
   const everywhere = [passthrough(), blackHole(), inboundPassthrough()];
-  const inboundCluster = engine.derive("inbound cluster", (_, port) => inbound(Number(port)), { equals: sameResource });
+  const inboundCluster = engine.derive(
+    "inbound cluster",
+    (_, key) => {
+      const { port, by } = JSON.parse(key) as InboundClusterKey;
+      return inbound(port, by);
+    },
+    { equals: sameResource },
+  );
   const clusters = engine.derive(
     "sidecar clusters",
     (read, key) => {
-      const ports = read.derived(facts.inboundPorts, key).map(({ port }) => read.derived(inboundCluster, String(port)));
+      const ports = read.derived(facts.inboundPorts, key).map(({ port, servicePort: { by } }) => {
+        const cluster: InboundClusterKey = { port, by };
+        return read.derived(inboundCluster, JSON.stringify(cluster));
+      });
       return resourceSet([...everywhere, ...ports, ...read.derived(shared.clusters, "").values()]);
     },
     { equals: sameSet },
