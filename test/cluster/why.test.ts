@@ -120,6 +120,7 @@ describe(`weft why and what really happens (seed ${seed})`, () => {
   let lab: Lab;
   const claims: Claim[] = [];
   let decided = 0;
+  let repeated = 0;
   before(async () => {
     lab = await startLab(`t${process.pid}why`);
   });
@@ -139,6 +140,7 @@ describe(`weft why and what really happens (seed ${seed})`, () => {
       });
       open = checked.flatMap(({ question, problem }) => (problem === undefined ? [] : [question]));
       problems = checked.flatMap(({ problem }) => problem ?? []);
+      repeated += open.length;
     }
     assert.equal(problems.length, 0, `${problems.length} of ${questions.length}:\n  ${problems.join("\n  ")}`);
     return last;
@@ -192,7 +194,9 @@ describe(`weft why and what really happens (seed ${seed})`, () => {
 
   test("enough was compared to mean something", (t) => {
     const kinds = Map.groupBy(claims, ({ about }) => about);
-    t.diagnostic(`${decided} cases decided; claims of single hops that held: ${[...kinds].map(([about, of]) => `${of.length} ${about}`).join(", ")}`);
+    t.diagnostic(
+      `${decided} cases decided, ${repeated} probes repeated; claims of single hops that held: ${[...kinds].map(([about, of]) => `${of.length} ${about}`).join(", ")}`,
+    );
     assert.ok(decided >= 100, `${decided} cases`);
     assert.ok(claims.length >= 50, `${claims.length} claims`);
   });

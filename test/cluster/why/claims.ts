@@ -60,7 +60,7 @@ export function claimsOf(answer: Answer, question: Question, seen: Observed, evi
   const claims =
     deciding === undefined
       ? [endpointClaim(answer, client), clusterClaim(answer, client), identityClaim(answer, server), requestClaim(answer, seen)]
-      : [policyClaim(deciding, seen, server), refusalClaim(answer, deciding, client), dropClaim(deciding, question, targetName, evidence.flows)];
+      : [policyClaim(deciding, seen, server), refusalClaim(answer, deciding, client), dropClaim(answer, deciding, question, evidence.flows)];
   return claims.filter((claim) => claim !== undefined);
 }
 
@@ -142,9 +142,10 @@ function refusalClaim(answer: Answer, { hop, text }: Hop, client: LogLine | unde
 }
 
 /** The node's own record of the packet, with the same words and policies. */
-function dropClaim({ by, text }: Hop, { from }: Question, target: string, flows: readonly FlowRecord[]): Claim | undefined {
+function dropClaim(answer: Answer, { by, text }: Hop, { from }: Question, flows: readonly FlowRecord[]): Claim | undefined {
   const reason = /DROP: (.*)$/.exec(text)?.[1];
-  if (reason === undefined || by?.kind !== "NetworkPolicy" || from === "outside") return undefined;
+  if (reason === undefined || by?.kind !== "NetworkPolicy" || from === "outside" || hopOf(answer, "gateway") !== undefined) return undefined;
+  const target = answer.target.replace(/ \(.*$/, "");
   const policy = formatProvenance({ ...by, field: "" });
   const found = flows.filter(({ source, reason: told }) => source.pod === from && told === reason);
   const isNamed = found.some(({ policies, destination }) => policies.includes(policy) && (destination.pod?.endsWith(`/${target}`) ?? true));

@@ -5,7 +5,15 @@ import { object } from "./topology.ts";
 
 export const paths = ["/", "/public", "/public/1", "/publicity", "/front", "/admin", "/admin/../public", "/public//x", "/old/1", "/a%2e%2e/b", "/public?x=1"];
 export const methods = ["GET", "GET", "POST", "DELETE"];
-export const headerSets: readonly Readonly<Record<string, string>>[] = [{}, {}, { "x-role": "admin" }, { "x-role": "guest" }, { "end-user": "jason" }];
+export const headerSets: readonly Readonly<Record<string, string>>[] = [
+  {},
+  {},
+  { "x-role": "admin" },
+  { "x-role": "guest" },
+  { "end-user": "jason" },
+  { "x-forwarded-for": "203.0.113.7" },
+  { "x-forwarded-for": "203.0.113.7, 10.244.0.77", "x-role": "admin" },
+];
 
 const isolated = ["alpha", "beta", "plain"] as const;
 const apps = { alpha: ["web", "front", "bare"], beta: ["api"], plain: ["old", "tool"] } as const;
@@ -20,7 +28,8 @@ export function policiesOf(draw: Draw, round: number): readonly KubeObject[] {
     ...destinationRules(draw, name),
     ...(draw.chance(0.7) ? [virtualService(draw, name("web", 0), "alpha", "web", 80)] : []),
     ...(draw.chance(0.6) ? [virtualService(draw, name("api", 0), "beta", "api", 8080)] : []),
-    ...(draw.chance(0.3) ? [serviceRoute(draw, name("front", 0))] : []),
+    ...(draw.chance(0.6) ? [serviceRoute(draw, name("front", 0))] : []),
+    ...(draw.chance(0.4) ? edgeOf(draw, name("edge", 0)) : []),
   ];
 }
 
@@ -46,7 +55,15 @@ function authorization(draw: Draw, name: string): KubeObject {
 }
 
 function rule(draw: Draw): object {
-  const condition = { key: "request.headers[x-role]", [draw.of("values", "notValues")]: ["admin"] };
+  const values = draw.of("values", "notValues");
+  const condition = draw.of<object>(
+    { key: "request.headers[x-role]", [values]: ["admin"] },
+    { key: "source.ip", [values]: ["10.244.0.0/24"] },
+    { key: "remote.ip", [values]: ["203.0.113.0/24"] },
+    { key: "source.principal", [values]: ["cluster.local/ns/alpha/*"] },
+    { key: "source.namespace", [values]: ["alpha"] },
+    { key: "destination.port", [values]: ["8080"] },
+  );
   return {
     ...(draw.chance(0.6) ? { from: [{ source: source(draw) }] } : {}),
     ...(draw.chance(0.7) ? { to: [{ operation: operation(draw) }] } : {}),
@@ -69,6 +86,7 @@ function source(draw: Draw): object {
     () => ({ namespaces: draw.some(["alpha", "beta"]) }),
     () => ({ notNamespaces: draw.some(["alpha", "beta"]) }),
     () => ({ ipBlocks: [draw.of("10.244.0.0/24", "10.244.1.0/24")] }),
+    () => ({ [draw.of("remoteIpBlocks", "notRemoteIpBlocks")]: [draw.of("203.0.113.0/24", "10.244.0.0/16", "192.168.99.0/24")] }),
   )();
 }
 
@@ -116,7 +134,9 @@ function destinationRules(draw: Draw, name: (what: string, i: number) => string)
     { name: "v2", labels: { version: "v2" } },
     { name: "v7", labels: { version: "v7" } },
   ];
-  const trafficPolicy = (): object => (draw.chance(0.3) ? { trafficPolicy: { tls: { mode: draw.of("DISABLE", "ISTIO_MUTUAL") } } } : {});
+  const tls = (): object => ({ tls: { mode: draw.of("DISABLE", "ISTIO_MUTUAL") } });
+  const trafficPolicy = (): object =>
+    draw.of<object>({}, {}, { trafficPolicy: tls() }, { trafficPolicy: { portLevelSettings: [{ port: { number: draw.of(80, 8080, 9000) }, ...tls() }] } });
   const rule = (namespace: string, host: string, i: number): KubeObject =>
     object("networking.istio.io/v1", "DestinationRule", namespace, name(host, i), { spec: { host, ...trafficPolicy(), subsets } });
   return [rule("alpha", "web", 0), rule("beta", "api", 0), ...(draw.chance(0.2) ? [rule("alpha", "front", 0)] : [])];
@@ -155,6 +175,9 @@ function routeMatch(draw: Draw): object {
     () => ({ uri: { prefix: draw.of("/public", "/admin") } }),
     () => ({ uri: { exact: draw.of("/front", "/") } }),
     () => ({ uri: { regex: draw.of("/pub.*", "/[a-z]+/1") } }),
+    () => ({ uri: { prefix: "/PUBLIC" }, ignoreUriCase: true }),
+    () => ({ authority: { exact: draw.of("web", "api.beta:8080") } }),
+    () => ({ uri: { prefix: "/public" }, headers: { "x-role": {} } }),
     () => ({ headers: { "end-user": { exact: "jason" } } }),
     () => ({ headers: { "x-role": { regex: "adm.*" } } }),
     () => ({ withoutHeaders: { "x-role": { exact: "admin" } } }),
@@ -166,11 +189,69 @@ function routeMatch(draw: Draw): object {
 
 /** GAMMA: the Gateway API's route for a Service's own clients. */
 function serviceRoute(draw: Draw, name: string): KubeObject {
-  const value = draw.of("/public", "/front");
+  // No VirtualService is for these: of two that conflict the older wins, and files have no age.
+  const parent = draw.of({ name: "front", port: 8080 }, { name: "bare", port: 80 });
+  const own = { name: parent.name, port: parent.port };
+  const rules = [...draw.times(2, () => ({ matches: [apiMatch(draw)], ...apiAction(draw, own) })), ...(draw.chance(0.7) ? [apiAction(draw, own)] : [])];
   return object("gateway.networking.k8s.io/v1", "HTTPRoute", "alpha", name, {
-    spec: {
-      parentRefs: [{ group: "", kind: "Service", name: "front", port: 8080 }],
-      rules: [{ matches: [{ path: { type: "PathPrefix", value } }], backendRefs: [{ name: "front", port: 8080 }] }],
-    },
+    spec: { parentRefs: [{ group: "", kind: "Service", ...parent }], rules: rules.length > 0 ? rules : [{ backendRefs: [own] }] },
   });
+}
+
+function apiMatch(draw: Draw): object {
+  return draw.of<object>(
+    { path: { type: "PathPrefix", value: "/public" } },
+    { path: { type: "Exact", value: "/front" } },
+    { path: { type: "RegularExpression", value: "/(admin|old).*" } },
+    { headers: [{ name: "x-role", value: "admin" }] },
+    { method: "POST" },
+    { queryParams: [{ name: "x", value: "1" }] },
+  );
+}
+
+function apiAction(draw: Draw, own: object): object {
+  // Only a prefix can be replaced.
+  const prefix = { path: { type: "PathPrefix", value: draw.of("/public", "/old") } };
+  return draw.of<() => object>(
+    () => ({ backendRefs: [own] }),
+    () => ({
+      backendRefs: [
+        { ...own, weight: 3 },
+        { name: "bare", port: 80, weight: 1 },
+      ],
+    }),
+    () => ({ backendRefs: [{ name: "missing", port: 80 }] }),
+    () => ({ backendRefs: [{ name: "api", namespace: "beta", port: 8080 }] }),
+    () => ({
+      matches: [prefix],
+      backendRefs: [own],
+      filters: [{ type: "URLRewrite", urlRewrite: { path: { type: "ReplacePrefixMatch", replacePrefixMatch: "/admin" } } }],
+    }),
+    () => ({
+      backendRefs: [own],
+      filters: [{ type: "URLRewrite", urlRewrite: { hostname: "web", path: { type: "ReplaceFullPath", replaceFullPath: "/public/1" } } }],
+    }),
+    () => ({
+      backendRefs: [own],
+      filters: [{ type: "RequestHeaderModifier", requestHeaderModifier: { set: [{ name: "x-role", value: "admin" }], remove: ["end-user"] } }],
+    }),
+    () => ({ filters: [{ type: "RequestRedirect", requestRedirect: { hostname: "elsewhere.example.org", statusCode: 302 } }] }),
+  )();
+}
+
+/** Istio's own Gateway, for another host. */
+function edgeOf(draw: Draw, name: string): readonly KubeObject[] {
+  const namespace = draw.of("alpha", "beta");
+  const host = namespace === "alpha" ? "web" : "api";
+  const port = namespace === "alpha" ? 80 : 8080;
+  const http = [httpRoute(draw, host, port, true), httpRoute(draw, host, port, false)];
+  return [
+    object("networking.istio.io/v1", "Gateway", namespace, name, {
+      spec: {
+        selector: { istio: "ingressgateway" },
+        servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: [draw.of("*.example.com", "*")] }],
+      },
+    }),
+    object("networking.istio.io/v1", "VirtualService", namespace, `${name}-routes`, { spec: { hosts: ["edge.example.com"], gateways: [name], http } }),
+  ];
 }

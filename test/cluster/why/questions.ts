@@ -84,14 +84,20 @@ function targetFrom(draw: Draw, clientNamespace: string, addresses: Addresses): 
   }
   const address = addresses.services.get(`${namespace}/${service}`);
   if (address !== undefined && draw.chance(0.1)) return { host: address, port, protocol };
-  if (draw.chance(0.06)) return { host: addresses.gateway, port: 80, protocol: "http", headers: { host: draw.of("shop.example.org", "nowhere.example.org") } };
+  if (draw.chance(0.06))
+    return { host: addresses.gateway, port: 80, protocol: "http", headers: { host: draw.of("shop.example.org", "edge.example.com", "nowhere.example.org") } };
   const forms: readonly [string, ...string[]] = [`${service}.${namespace}`, `${service}.${namespace}.svc.cluster.local`];
   return { host: clientNamespace === namespace ? draw.of(service, ...forms) : draw.of(...forms), port, protocol };
 }
 
 function targetFromOutside(draw: Draw, addresses: Addresses): Target {
   return draw.of<() => Target>(
-    () => ({ host: addresses.gateway, port: 80, protocol: "http", headers: { host: draw.of("shop.example.org", "shop.example.org", "nowhere.example.org") } }),
+    () => ({
+      host: addresses.gateway,
+      port: 80,
+      protocol: "http",
+      headers: { host: draw.of("shop.example.org", "shop.example.org", "edge.example.com", "nowhere.example.org") },
+    }),
     () => ({ host: addresses.balancer, port: 80, protocol: "http", headers: { host: draw.of("web", "web.alpha") } }),
     () => ({ host: addresses.balancer, port: draw.of(9000, 9001), protocol: "tcp" }),
     () => ({ host: addresses.pods.get("plain/old") ?? "", port: 9000, protocol: "tcp" }),
