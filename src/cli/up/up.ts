@@ -12,7 +12,7 @@ import { findEntryPath } from "./entry-path.ts";
 import { absolute, applyEach, readManifests, type FileProblem, type LoadedManifests } from "./manifests.ts";
 import { requirePrograms } from "./preflight.ts";
 import { MAX_NODES } from "./runtime-config.ts";
-import { rememberImages } from "./remembered-images.ts";
+import { rememberImages, unknownImages } from "./remembered-images.ts";
 import { ProgramEnds } from "./program-ends.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { waitForApi, waitForNodes, waitForPods, type Waiter } from "./waiting.ts";
@@ -94,14 +94,17 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
 
 /** A second `weft up` of a name does what it still can: it applies files. */
 async function applyToRunning(context: CliContext, options: UpOptions, manifests: LoadedManifests & { problems: readonly FileProblem[] }): Promise<number> {
+  const { host, terminal } = context;
   const { record, api } = await openRunningCluster(context, options.name);
   const option = nameOption(options.name);
-  if (options.file.length === 0 || manifests.images.length > 0 || options.fresh || options.nodes !== undefined) {
-    const what = manifests.images.length > 0 ? "; a ClusterConfig counts when a cluster starts" : "";
-    throw new CliError(`cluster "${options.name}" is running already (pid ${record.pid})${what}; look:  weft status${option}   end it:  weft down${option}`, 1);
+  if (options.file.length === 0 || options.config !== undefined || options.fresh || options.nodes !== undefined) {
+    throw new CliError(`cluster "${options.name}" is running already (pid ${record.pid}); look:  weft status${option}   end it:  weft down${option}`, 1);
   }
   const { problems, text } = await applyFiles(context, api, manifests);
-  context.terminal.out(`cluster "${options.name}" runs already; applied ${text}\n`);
+  terminal.out(`cluster "${options.name}" runs already; applied ${text}\n`);
+  const images = await unknownImages(host.files, stateFolder(terminal, options.name), manifests.images);
+  if (images.length > 0)
+    terminal.err(`Warning: image ${images.join(", ")}: a ClusterConfig counts when a cluster starts:  weft down${option}, then weft up again\n`);
   return problems.length > 0 ? 1 : 0;
 }
 
