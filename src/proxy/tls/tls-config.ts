@@ -128,7 +128,6 @@ export class ServerTls {
     const ready = complete(this.#material, secrets);
     if (ready?.keyPair === undefined) return this.#context;
     const verifies = ready.ca !== undefined;
-    this.localUri = /(?:^|, )URI:([^,"]+)/.exec(new X509Certificate(ready.keyPair.certificate).subjectAltName ?? "")?.[1];
     this.#context = net.tlsServer({
       certificate: ready.keyPair.certificate,
       privateKey: ready.keyPair.privateKey,
@@ -138,6 +137,7 @@ export class ServerTls {
       ...this.#material.params,
       ...(ready.peerNames === undefined ? {} : { verifyPeer: ready.peerNames }),
     });
+    this.localUri = /(?:^|, )URI:([^,"]+)/.exec(new X509Certificate(ready.keyPair.certificate).subjectAltName ?? "")?.[1];
     return this.#context;
   }
 }
