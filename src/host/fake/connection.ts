@@ -190,7 +190,8 @@ export class FakeConnection implements Connection {
     this.#acknowledge(bytes.length);
     if (this.#serverTls !== undefined && this.#state === "handshake") return this.#readHello(bytes);
     if (this.#state === "handshake") return this.fail({ code: "ERR_SSL_WRONG_VERSION_NUMBER", message: "the peer does not speak TLS" });
-    this.#handler?.onData(bytes);
+    // As in the real host no Buffer, whose slice would share what is spoilt next.
+    this.#handler?.onData(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
     bytes.fill(SPOILT);
   }
 
