@@ -16,7 +16,6 @@ import type { NodeHandle } from "./net/node-handle.ts";
 import { bindRaw, describe, rawSocket } from "./net/raw-socket.ts";
 import { plainIp } from "./net/socket-address.ts";
 import { clientSettings, isTlsSettings, serverSettings } from "./net/tls-context.ts";
-import { connectTls } from "./net/tls-socket.ts";
 
 /** The kernel cuts it to net.core.somaxconn (4096). */
 const DEFAULT_BACKLOG = 4096;
@@ -135,7 +134,7 @@ function connect(options: ConnectOptions, handler: ConnectionHandler): Connectio
   socket.once("connect", () => {
     if (!isUnix) handleOf(socket)?.setNoDelay?.(true);
     if (tls === undefined) connection.established();
-    else if (isTlsSettings(tls.context)) connectTls(connection, socket, tls.context, tls.serverName);
+    else if (isTlsSettings(tls.context)) connection.secure(tls.context, tls.serverName, new Uint8Array(0));
   });
   start(connection);
   return connection;

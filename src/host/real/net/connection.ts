@@ -1,26 +1,43 @@
 /**
- * One TCP, Unix or TLS connection over node:net and node:tls.
+ * One TCP, Unix or TLS connection. Node makes, connects, accepts and closes the socket; bytes go past its streams.
  *
- * Plain sockets are read by recv(2) into one buffer that all connections share, when epoll says so (readiness.ts): bytes
- * are borrowed, nothing is allocated. What one turn of the event loop writes is gathered and leaves by one send(2), which
+ * Sockets are read by recv(2) into one buffer that all connections share, when epoll says so (readiness.ts): bytes are
+ * borrowed, nothing is allocated. What one turn of the event loop writes is gathered and leaves by one send(2), which
  * also says how much the kernel took, so that borrowed bytes are copied only when it did not take all; only that rest
- * goes through Node's own write queue. TLS sockets use Node's streams: one write, so one record, a turn.
+ * goes through Node's own write queue. TLS lies between as a session that turns bytes into bytes (tls-session.ts); what
+ * one turn writes is one record.
  */
 import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
 import type { Connection, ConnectionHandler, NetError, TlsServerContext } from "#host/net.ts";
 import { errnoName, libc } from "#host/real/libc.ts";
 import type { NodeFacts } from "./facts.ts";
-import { acceptTls } from "./tls-socket.ts";
-import { isTlsSettings } from "./tls-context.ts";
+import { isTlsSettings, type TlsSettings } from "./tls-context.ts";
+import { proved } from "./tls-peer.ts";
+import { BROKEN, ENDED, TlsSession } from "./tls-session.ts";
 import { handleOf } from "./node-handle.ts";
-import { appendToOutbox, emptyOutbox, fitsOutbox, outboxAddress, outboxCopy, outboxEnd, READ_BYTES, readAddress, readBytes } from "./memory.ts";
+import {
+  appendToOutbox,
+  emptyOutbox,
+  fitsOutbox,
+  outboxAddress,
+  outboxCopy,
+  outboxEnd,
+  READ_BYTES,
+  readAddress,
+  readBytes,
+  SEALED_BYTES,
+  sealedAddress,
+  sealedCopy,
+} from "./memory.ts";
 import { atTurnEnd, isServing, type Readable, unwatch, watch } from "./readiness.ts";
 
 /** Above this much unsent a connection asks for patience: `onDrain` follows. */
 const HIGH_WATER_BYTES = 65_536;
 /** Borrowed bytes of at least this size are sent at once; less waits for the turn's other bytes. */
 const SEND_AT_ONCE_BYTES = 16_384;
+/** Records of this much are made and sent at a time; and read. A session keeps memory for the largest. */
+const SEAL_AT_ONCE_BYTES = 49_152;
+const TLS_READ_BYTES = 65_536;
 const MSG_DONTWAIT = 0x40;
 const MSG_DONTWAIT_NOSIGNAL = 0x4040;
 const MSG_MORE = 0x8000;
@@ -49,12 +66,13 @@ atTurnEnd(flushDirty);
 export class NodeConnection implements Connection, Readable {
   readonly facts: NodeFacts;
   #handler: ConnectionHandler | undefined;
-  /** What bytes go through: the plain socket, or TLS over it. */
-  #socket: Socket;
-  readonly #plain: Socket;
-  #tls: TLSSocket | undefined;
-  /** For send(2); -1 while connecting and under TLS. */
+  readonly #socket: Socket;
+  /** For send(2) and recv(2); -1 while connecting. */
   #fd = -1;
+  #tls: TlsSession | undefined;
+  #tlsSettings: TlsSettings | undefined;
+  #askedServerName: string | undefined;
+  /** And, with TLS, the handshake is done. */
   #connected: boolean;
   /** What this turn wrote stands in the outbox from here to there; -1: nothing. */
   #outboxFrom = -1;
@@ -68,34 +86,27 @@ export class NodeConnection implements Connection, Readable {
   #wantsDrain = false;
   #paused = false;
   #ended = false;
-  /** Our half is sent and closed; the peer's half is. Of plain sockets. */
+  /** Our half is sent and closed; the peer's half is. */
   #finished = false;
   #peerEnded = false;
+  /** The peer sends no more, but what it sent under TLS may not all be opened. */
+  #sawEnd = false;
   #closed = false;
   /** Our own destroy is no error. */
   #destroyed = false;
+  /** The kernel refused to send. */
+  #isBroken = false;
   #error: NetError | undefined;
   #deadline: NodeJS.Timeout | undefined;
 
-  constructor(plain: Socket, options: { readonly connected: boolean; readonly facts: NodeFacts }) {
-    this.#plain = plain;
-    this.#socket = plain;
+  constructor(socket: Socket, options: { readonly connected: boolean; readonly facts: NodeFacts }) {
+    this.#socket = socket;
     this.#connected = options.connected;
     this.facts = options.facts;
-    if (options.connected) this.#fd = handleOf(plain)?.fd ?? -1;
-    this.#listen(plain);
-  }
-
-  #listen(socket: Socket): void {
-    socket.on("end", this.#onEnd);
+    if (options.connected) this.#fd = handleOf(socket)?.fd ?? -1;
     socket.on("error", this.#onError);
     socket.on("close", this.#onClose);
   }
-
-  readonly #onEnd = (): void => {
-    if (this.#tls !== undefined && !this.#connected) this.fail("ECONNRESET", "the peer closed the connection during the TLS handshake");
-    else this.#handler?.onEnd?.();
-  };
 
   readonly #onError = (error: Error & { code?: string }): void => this.fail(error.code ?? "EIO", error.message);
 
@@ -105,6 +116,8 @@ export class NodeConnection implements Connection, Readable {
     clearTimeout(this.#deadline);
     unwatch(this.#fd, this, true);
     this.#fd = -1;
+    this.#tls?.free();
+    this.#tls = undefined;
     this.#forgetQueued();
     const handler = this.#handler;
     this.#handler = undefined;
@@ -118,36 +131,84 @@ export class NodeConnection implements Connection, Readable {
   }
 
   #read(): void {
-    if (this.#tls !== undefined) this.#tls.resume();
-    else if (this.#fd >= 0 && !this.#peerEnded && !watch(this.#fd, this)) {
-      const code = errnoName(libc().errno());
-      this.fail(code, `epoll_ctl: ${code}`);
-    }
+    if (this.#fd < 0 || this.#sawEnd || watch(this.#fd, this)) return;
+    const code = errnoName(libc().errno());
+    this.fail(code, `epoll_ctl: ${code}`);
   }
 
-  /** The plain socket has something to read. */
+  /** The socket has something to read. */
   readable(): void {
-    const length = libc().recvAt(this.#fd, readAddress(), READ_BYTES, MSG_DONTWAIT);
-    if (length > 0) this.#handler?.onData(readBytes(length));
-    else if (length === 0) {
-      this.#peerEnded = true;
-      unwatch(this.#fd, this, false);
-      this.#handler?.onEnd?.();
-      if (this.#finished) this.#socket.destroy();
-    } else {
+    const length = libc().recvAt(this.#fd, readAddress(), this.#tls === undefined ? READ_BYTES : TLS_READ_BYTES, MSG_DONTWAIT);
+    if (length < 0) {
       const errno = libc().errno();
       if (errno !== EAGAIN && errno !== EINTR) this.fail(errnoName(errno), `recv: ${errnoName(errno)}`);
+    } else if (length === 0) {
+      this.#sawEnd = true;
+      unwatch(this.#fd, this, false);
+      if (this.#tls === undefined) this.#peerEnds();
+      else this.#progress();
+    } else if (this.#tls === undefined) this.#handler?.onData(readBytes(length));
+    else {
+      this.#tls.feedAt(readAddress(), length);
+      this.#progress();
     }
   }
 
-  /** A plain socket has connected, or a TLS handshake has finished. */
+  #peerEnds(): void {
+    if (this.#peerEnded) return;
+    this.#peerEnded = true;
+    this.#handler?.onEnd?.();
+    if (this.#finished) this.#close();
+  }
+
+  /** As far as what has come from the peer allows: the handshake, then its bytes, then its end. */
+  #progress(): void {
+    if (!this.#connected && !this.#handshake()) return;
+    while (!this.#paused && !this.#peerEnded && !this.#socket.destroyed && this.#tls !== undefined) {
+      const length = this.#tls.open(readAddress(), READ_BYTES);
+      if (length > 0) this.#handler?.onData(readBytes(length));
+      else if (length === BROKEN) {
+        const { code, message } = this.#tls.failure();
+        this.#sendSealed(this.#tls);
+        return this.fail(code, message);
+      } else if (length === ENDED || this.#sawEnd) this.#peerEnds();
+      else return;
+      if (length > 0 && !this.#sawEnd && this.#tls?.hasMore !== true) return;
+    }
+  }
+
+  /** True when it is done, and the peer is who it should be. */
+  #handshake(): boolean {
+    const tls = this.#tls;
+    const settings = this.#tlsSettings;
+    if (tls === undefined || settings === undefined || this.#socket.destroyed) return false;
+    const step = tls.handshake();
+    this.#sendSealed(tls);
+    if (step === false) {
+      if (this.#sawEnd) this.fail("ECONNRESET", "the peer closed the connection during the TLS handshake");
+      return false;
+    }
+    if (step !== true) {
+      this.fail(step.code, step.message);
+      return false;
+    }
+    const { facts, refusal } = proved(tls, settings, this.#askedServerName);
+    this.facts.tls = facts;
+    if (refusal === undefined) this.established();
+    else this.fail(refusal.code, refusal.message);
+    return refusal === undefined;
+  }
+
+  /** The socket has connected, or a TLS handshake has finished. */
   established(): void {
     clearTimeout(this.#deadline);
     this.#connected = true;
-    if (this.#tls === undefined) this.#fd = handleOf(this.#plain)?.fd ?? -1;
-    if (!this.#paused) this.#read();
+    this.#fd = handleOf(this.#socket)?.fd ?? -1;
+    if (this.#paused) unwatch(this.#fd, this, false);
+    else this.#read();
     this.#handler?.onConnect?.();
-    if (this.#ended && !this.#closed) {
+    if (this.#socket.destroyed) return;
+    if (this.#ended) {
       this.flush();
       this.#finish();
     } else if (this.#queuedBytes > 0 && !this.#isDirty) this.#markDirty();
@@ -158,25 +219,32 @@ export class NodeConnection implements Connection, Readable {
     this.#deadline = setTimeout(() => this.fail("ETIMEDOUT", message), delayMs);
   }
 
-  /** Bytes go through `tls` from now on; nothing is written until `established`. */
-  wrapped(tls: TLSSocket): void {
-    this.#plain.off("end", this.#onEnd);
-    this.#plain.off("close", this.#onClose);
-    unwatch(this.#fd, this, false);
-    this.#tls = tls;
-    this.#socket = tls;
-    this.#fd = -1;
+  /** What is written from now on is sealed, and waits until the handshake is done. */
+  secure(settings: TlsSettings, serverName: string | undefined, unread: Uint8Array): void {
     this.#connected = false;
-    this.#listen(tls);
-    tls.on("data", (bytes: Buffer) => this.#handler?.onData(bytes));
-    if (this.#paused) tls.pause();
+    this.#fd = handleOf(this.#socket)?.fd ?? -1;
+    this.#tlsSettings = settings;
+    this.#askedServerName = serverName;
+    this.#tls = new TlsSession(settings.context.pointer, settings.kind === "tls-server" ? "server" : "client", serverName);
+    this.#tls.feed(unread);
+    this.#read();
+    // In a turn of its own: who calls this does not expect to hear of the outcome yet.
+    setImmediate(() => this.#progress());
   }
 
   /** Ends the connection with an error; the first one is reported. */
   fail(code: string, message: string): void {
     if (!this.#destroyed) this.#error ??= { code, message };
+    this.#close();
+  }
+
+  /** The descriptor's number may be another socket's as soon as it is closed: nothing of this one uses it any more. */
+  #close(isReset = false): void {
     unwatch(this.#fd, this, true);
-    this.#socket.destroy();
+    this.#fd = -1;
+    this.#ended = true;
+    if (isReset) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
   }
 
   get bufferedBytes(): number {
@@ -198,15 +266,21 @@ export class NodeConnection implements Connection, Readable {
   writeBorrowed(bytes: Uint8Array): void {
     const { length } = bytes;
     if (this.#ended || this.#closed || length === 0) return;
-    if (length < SEND_AT_ONCE_BYTES || this.#fd < 0 || this.#plain.writableLength > 0) {
+    if (length < SEND_AT_ONCE_BYTES || !this.#connected || this.#socket.writableLength > 0) {
       if (this.#canUseOutbox(length)) this.#append(bytes);
       else this.write(Buffer.from(bytes));
+      return;
+    }
+    if (this.#tls !== undefined) {
+      this.flush();
+      this.sentBytes += length;
+      if (!this.#ended) this.#seal(this.#tls, bytes);
       return;
     }
     if (this.#queuedBytes > 0) this.#flushPlain(MSG_MORE);
     if (this.#ended) return;
     this.sentBytes += length;
-    const sent = this.#plain.writableLength > 0 ? 0 : this.#sent(libc().send(this.#fd, bytes, length, MSG_DONTWAIT_NOSIGNAL));
+    const sent = this.#socket.writableLength > 0 ? 0 : this.#sent(libc().send(this.#fd, bytes, length, MSG_DONTWAIT_NOSIGNAL));
     if (sent >= 0 && sent < length) this.#writeRest(Buffer.from(bytes.subarray(sent)));
   }
 
@@ -245,13 +319,43 @@ export class NodeConnection implements Connection, Readable {
     if (this.#queuedBytes === 0 || !this.#connected || this.#closed) return;
     if (this.#queuedBytes > HIGH_WATER_BYTES) this.#wantsDrain = true;
     if (this.#tls === undefined) this.#flushPlain(0);
-    else this.#writeRest(this.#takeQueued());
+    else this.#flushSealed(this.#tls);
     if (this.#wantsDrain && this.#socket.writableLength === 0) process.nextTick(this.#drained);
+  }
+
+  #flushSealed(tls: TlsSession): void {
+    const from = this.#outboxFrom;
+    const length = this.#outboxTo - from;
+    if (this.#queue === undefined && length <= SEAL_AT_ONCE_BYTES) {
+      this.#forgetQueued();
+      tls.sealAt(outboxAddress(from), length);
+      this.#sendSealed(tls);
+    } else this.#seal(tls, this.#takeQueued());
+  }
+
+  /** Piece by piece: the session keeps memory for the largest that it ever held. */
+  #seal(tls: TlsSession, bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length && !this.#socket.destroyed; at += SEAL_AT_ONCE_BYTES) {
+      tls.seal(bytes.subarray(at, at + SEAL_AT_ONCE_BYTES));
+      this.#sendSealed(tls);
+    }
+  }
+
+  /** What the session has to say: sent, or left to Node when the kernel takes no more. */
+  #sendSealed(tls: TlsSession): void {
+    for (;;) {
+      const length = tls.take(sealedAddress(), SEALED_BYTES);
+      if (length === 0 || this.#isBroken || this.#fd < 0) return;
+      const canSend = this.#socket.writableLength === 0;
+      const sent = canSend ? this.#sent(libc().sendAt(this.#fd, sealedAddress(), length, MSG_DONTWAIT_NOSIGNAL)) : 0;
+      if (sent >= 0 && sent < length) this.#writeRest(sealedCopy(sent, length));
+      if (length < SEALED_BYTES) return;
+    }
   }
 
   #flushPlain(flags: number): void {
     const from = this.#outboxFrom;
-    if (this.#queue !== undefined || this.#plain.writableLength > 0 || this.#fd < 0) {
+    if (this.#queue !== undefined || this.#socket.writableLength > 0 || this.#fd < 0) {
       this.#flushQueued(flags);
       return;
     }
@@ -263,7 +367,7 @@ export class NodeConnection implements Connection, Readable {
 
   #flushQueued(flags: number): void {
     const bytes = this.#takeQueued();
-    const canSend = this.#plain.writableLength === 0 && this.#fd >= 0;
+    const canSend = this.#socket.writableLength === 0 && this.#fd >= 0;
     const sent = canSend ? this.#sent(libc().send(this.#fd, bytes, bytes.length, MSG_DONTWAIT_NOSIGNAL | flags)) : 0;
     if (sent >= 0 && sent < bytes.length) this.#writeRest(bytes.subarray(sent));
   }
@@ -290,10 +394,10 @@ export class NodeConnection implements Connection, Readable {
     const errno = libc().errno();
     if (errno === EAGAIN || errno === EINTR) return 0;
     const code = errnoName(errno);
-    this.#ended = true;
+    this.#ended = this.#isBroken = true;
     if (!this.#destroyed) this.#error ??= { code, message: `send: ${code}` };
     // What the peer said before it went away (an early answer) may still wait to be read: in the next turn, after this one's end.
-    setImmediate(() => setImmediate(() => this.#socket.destroy()));
+    setImmediate(() => setImmediate(() => this.#close()));
     return -1;
   }
 
@@ -314,13 +418,14 @@ export class NodeConnection implements Connection, Readable {
 
   pause(): void {
     this.#paused = true;
-    if (this.#tls !== undefined) this.#tls.pause();
-    else unwatch(this.#fd, this, false);
+    if (this.#connected) unwatch(this.#fd, this, false);
   }
 
   resume(): void {
     this.#paused = false;
-    if (this.#connected && this.#handler !== undefined && !this.#closed) this.#read();
+    if (!this.#connected || this.#handler === undefined || this.#closed) return;
+    this.#read();
+    if (this.#tls !== undefined && (this.#sawEnd || this.#tls.hasMore)) setImmediate(() => this.#progress());
   }
 
   end(): void {
@@ -331,30 +436,29 @@ export class NodeConnection implements Connection, Readable {
   }
 
   #finish(): void {
-    if (this.#tls !== undefined) this.#tls.end();
-    else this.#plain.end(this.#sentEnd);
+    if (this.#tls !== undefined) {
+      this.#tls.shutdown();
+      this.#sendSealed(this.#tls);
+    }
+    this.#socket.end(this.#sentEnd);
   }
 
-  /** Node does not see the peer's end of a plain socket, so it does not close one that both have ended. */
+  /** Node does not see the peer's end, so it does not close a socket that both have ended. */
   readonly #sentEnd = (): void => {
     this.#finished = true;
-    if (this.#peerEnded && this.#tls === undefined) this.#plain.destroy();
+    if (this.#peerEnded) this.#close();
   };
 
   destroy(reset = false): void {
     if (this.#closed) return;
     this.#destroyed = true;
-    this.#ended = true;
     this.#forgetQueued();
-    unwatch(this.#fd, this, true);
-    const isReset = reset && !this.#plain.connecting && handleOf(this.#plain)?.setNoDelay !== undefined;
-    if (isReset) this.#plain.resetAndDestroy();
-    else this.#socket.destroy();
+    this.#close(reset && !this.#socket.connecting && handleOf(this.#socket)?.setNoDelay !== undefined);
   }
 
   startTls(context: TlsServerContext, unread: Uint8Array = noBytes): void {
     if (this.#closed) return;
     if (!isTlsSettings(context) || context.kind !== "tls-server") throw new TypeError("startTls wants a context of this host's tlsServer");
-    acceptTls(this, this.#plain, context, unread);
+    this.secure(context, undefined, unread);
   }
 }

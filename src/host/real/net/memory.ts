@@ -1,5 +1,5 @@
 /**
- * Two pieces of memory that all plain sockets of the process share, so that a system call is given an address and no
+ * Pieces of memory that all plain sockets of the process share, so that a system call is given an address and no
  * object: where what is read stands while its handler looks at it, and where a turn of the event loop gathers what it
  * writes.
  */
@@ -9,6 +9,8 @@ import { nativeMemory } from "#host/real/libc.ts";
 export const READ_BYTES = 262_144;
 /** Small answers of a few hundred connections; what does not fit is queued by its connection. */
 const OUTBOX_BYTES = 262_144;
+/** What TLS made of it, on its way to the kernel: four records of the largest size. */
+export const SEALED_BYTES = 66_560;
 /** Longer views are not kept: most reads are short, and requests of one client have one length. */
 const KEPT_VIEWS = 4096;
 
@@ -18,6 +20,8 @@ interface Memory {
   readonly readAddress: number;
   readonly outbox: Buffer;
   readonly outboxAddress: number;
+  readonly sealed: Buffer;
+  readonly sealedAddress: number;
 }
 
 /** Node's own method, taken once: the way over `write` looks its encoding up each time. */
@@ -42,11 +46,14 @@ let end = 0;
 function allocate(): Memory {
   const read = nativeMemory(READ_BYTES);
   const outbox = nativeMemory(OUTBOX_BYTES);
+  const sealed = nativeMemory(SEALED_BYTES);
   return {
     read: new Uint8Array(read.bytes),
     readAddress: read.address,
     outbox: Buffer.from(outbox.bytes),
     outboxAddress: outbox.address,
+    sealed: Buffer.from(sealed.bytes),
+    sealedAddress: sealed.address,
   };
 }
 
@@ -83,6 +90,14 @@ export function outboxAddress(at: number): number {
 
 export function outboxCopy(from: number, to: number): Buffer {
   return Buffer.from((memory ??= allocate()).outbox.subarray(from, to));
+}
+
+export function sealedAddress(): number {
+  return (memory ??= allocate()).sealedAddress;
+}
+
+export function sealedCopy(from: number, to: number): Buffer {
+  return Buffer.from((memory ??= allocate()).sealed.subarray(from, to));
 }
 
 /** All connections have sent, or copied, what was theirs. */

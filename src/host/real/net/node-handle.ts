@@ -3,8 +3,6 @@ export interface NodeHandle {
   readonly fd: number;
   /** Only TCP handles have it. */
   setNoDelay?(on: boolean): number;
-  /** Only TLS handles have it. */
-  verifyError?(): (Error & { code?: string }) | null | undefined;
   onconnection?: (error: number, handle: NodeHandle) => void;
 }
 
