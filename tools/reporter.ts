@@ -51,7 +51,14 @@ function isOnlySubtests(error: Error): boolean {
   return "failureType" in error && error.failureType === "subtestsFailed";
 }
 
+/** Long values (a whole log, a page) would bury the failure; the test by itself shows all of them. */
+const LINE_CHARACTERS = 300;
+const LINES = 60;
+
 function failure(file: string, name: string, error: Error): string {
-  const text = inspect(error.cause ?? error);
+  const lines = inspect(error.cause ?? error).split("\n");
+  const shown = lines.slice(0, LINES).map((line) => (line.length > LINE_CHARACTERS ? `${line.slice(0, LINE_CHARACTERS)} ...` : line));
+  if (lines.length > LINES) shown.push(`... and ${lines.length - LINES} lines more: node --test ${relative(process.cwd(), file)}`);
+  const text = shown.join("\n");
   return `\nFAIL  ${relative(process.cwd(), file)}  "${name}"\n${text.replaceAll(/^/gm, "      ")}\n\n`;
 }
