@@ -37,9 +37,32 @@ export function actionOf(policy: AuthorizationPolicy): Action | undefined {
 }
 
 export function selects(policy: AuthorizationPolicy, of: Workload): boolean {
-  const { selector, targetRef, targetRefs = [] } = policy.spec ?? {};
-  if (targetRef !== undefined || targetRefs.length > 0) return false;
-  return matchesLabels(selector?.matchLabels, of.labels);
+  return targetsOf(policy).length === 0 && matchesLabels(policy.spec?.selector?.matchLabels, of.labels);
+}
+
+export interface PolicyTarget {
+  /** `spec.targetRefs[0]`. */
+  readonly field: string;
+  readonly kind: string;
+  /** "namespace/name" of a Gateway of the Gateway API; undefined: another kind, for which nothing is enforced. */
+  readonly gateway: string | undefined;
+}
+
+export function targetsOf({ metadata, spec }: AuthorizationPolicy): readonly PolicyTarget[] {
+  const { targetRef, targetRefs = [] } = spec ?? {};
+  const written = [
+    ...(targetRef === undefined ? [] : [["spec.targetRef", targetRef] as const]),
+    ...targetRefs.map((ref, i) => [`spec.targetRefs[${i}]`, ref] as const),
+  ];
+  return written.map(([field, { group, kind, name }]) => {
+    const isGateway = kind === "Gateway" && group === "gateway.networking.k8s.io";
+    return { field, kind, gateway: isGateway ? `${metadata.namespace ?? ""}/${name}` : undefined };
+  });
+}
+
+/** Those that name the Gateway; `policies` are those of its namespace. */
+export function policiesFor(gateway: string, policies: readonly AuthorizationPolicy[]): readonly AuthorizationPolicy[] {
+  return inPrecedence(policies.filter((policy) => actionOf(policy) !== undefined && targetsOf(policy).some((target) => target.gateway === gateway)));
 }
 
 /** `policies` are those of the workload's namespace and of the root namespace. */

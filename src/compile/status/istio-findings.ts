@@ -1,8 +1,8 @@
 /** Findings about Istio's kinds. */
-import { actionOf } from "#compile/mesh/authorization.ts";
+import { actionOf, selects, targetsOf, type PolicyTarget } from "#compile/mesh/authorization.ts";
 import { ruleParts } from "#compile/mesh/authorization-parts.ts";
 import { ruleHost, subsetsOf } from "#compile/mesh/destination-rule.ts";
-import { isHttps, istioSecret } from "#compile/mesh/gateway.ts";
+import { isHttps, isOurs, istioSecret } from "#compile/mesh/gateway.ts";
 import { certificateIn, isProblem } from "#compile/mesh/gateway-certificate.ts";
 import { resolveHost } from "#compile/mesh/hosts.ts";
 import { claimOf, meshClaims, winnerOf } from "#compile/mesh/mesh-hosts.ts";
@@ -12,13 +12,13 @@ import { regexProblem } from "#compile/mesh/regex.ts";
 import { destinationRuleFields, istioGatewayFields, unsupportedFields, virtualServiceFields } from "#compile/mesh/supported.ts";
 import { gatewaysOf, hostsOf, isHost, meshGateway } from "#compile/mesh/virtual-service.ts";
 import { inboundPorts, workload } from "#compile/mesh/workload.ts";
-import { selects } from "#compile/mesh/authorization.ts";
 import { rootNamespace } from "#compile/mesh/settings.ts";
 import type { AuthorizationPolicy, DestinationRule, HttpMatch, IstioGateway, PeerAuthentication, StringMatch, VirtualService } from "#model/istio.ts";
 import { objectKey, type KubeObject } from "#model/object.ts";
 import { matchesLabels } from "#model/selectors.ts";
 import type { WorldReader } from "#model/world.ts";
 import { findService } from "#compile/mesh/service.ts";
+import { lostNameFindings } from "./lost-names.ts";
 import { destinationFindings, formatLabels, hasPods, hostFindings } from "./destinations.ts";
 import { conflict, invalid, noPods, reference, unsupported, type Finding } from "./finding.ts";
 
@@ -124,6 +124,7 @@ export function istioGatewayFindings(gateway: IstioGateway, world: WorldReader):
         : unsupported(field),
     ),
     ...(gateway.spec.servers ?? []).flatMap((server, i) => serverTlsFindings(server, `spec.servers[${i}]`, podNamespace, world)),
+    ...lostNameFindings("IstioGateway", gateway, world),
     ...(pods.length > 0 ? [] : [reference("spec.selector", "NoGatewayPods", "selects no gateway pod, so nothing serves this Gateway")]),
   ];
 }
@@ -160,14 +161,9 @@ function sameSelector(a: PeerAuthentication, b: PeerAuthentication): boolean {
 }
 
 export function authorizationPolicyFindings(policy: AuthorizationPolicy, world: WorldReader): readonly Finding[] {
-  const { action = "ALLOW", targetRef, targetRefs = [], rules = [], provider } = policy.spec ?? {};
+  const { action = "ALLOW", rules = [], provider } = policy.spec ?? {};
   const effective = actionOf(policy);
   if (effective === undefined) return [unsupported("spec.action", `${action} is not supported yet, so this policy has no effect`)];
-  if (targetRef !== undefined || targetRefs.length > 0) {
-    return [
-      unsupported(targetRef === undefined ? "spec.targetRefs" : "spec.targetRef", "is not supported yet, so this policy has no effect; use spec.selector"),
-    ];
-  }
   const effect = effective === "ALLOW" ? "so its rule allows nothing" : "so it is left out, and the rule denies more";
   const parts = rules.flatMap((rule, i) => {
     const { from, to, when } = ruleParts(rule, namespaceOf(policy));
@@ -177,6 +173,7 @@ export function authorizationPolicyFindings(policy: AuthorizationPolicy, world: 
   return [
     ...(action === "CUSTOM" ? [unsupported("spec.action", "CUSTOM is not supported yet, so what its rules match is denied")] : []),
     ...(provider === undefined ? [] : [unsupported("spec.provider")]),
+    ...targetsOf(policy).flatMap((target) => targetFindings(target, world)),
     ...parts.flatMap(({ field, problem }) => {
       if (problem === undefined) return [];
       return [problem.about === "invalid" ? invalid(field, `${problem.text}, ${effect}`) : unsupported(field, `${problem.text}, ${effect}`)];
@@ -190,6 +187,19 @@ export function authorizationPolicyFindings(policy: AuthorizationPolicy, world: 
         ),
       ),
   ];
+}
+
+function targetFindings({ field, kind, gateway }: PolicyTarget, world: WorldReader): readonly Finding[] {
+  if (gateway === undefined)
+    return [unsupported(field, `of kind ${kind} is not supported yet, so the policy has no effect there; use a Gateway, or spec.selector`)];
+  const found = world.get("Gateway", gateway);
+  if (found === undefined) return [reference(field, "TargetNotFound", `Gateway ${gateway} does not exist`)];
+  if (!isOurs(found)) return [reference(field, "TargetNotFound", `Gateway ${gateway} is of class ${found.spec.gatewayClassName}, which is not Weft's`)];
+  const plain = new Set(found.spec.listeners.filter(({ protocol }) => protocol === "HTTP").map(({ port }) => port));
+  const neighbours = world
+    .all("Gateway")
+    .filter((other) => other !== found && isOurs(other) && other.spec.listeners.some(({ protocol, port }) => protocol === "HTTP" && plain.has(port)));
+  return neighbours.map((other) => unsupported(field, `cannot be told from ${nameOf(other)}, which has the same port without TLS: the policy holds for both`));
 }
 
 /** Service ports of the pods it selects that carry anything but HTTP. */

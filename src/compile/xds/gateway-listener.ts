@@ -7,8 +7,9 @@ import { TrafficDirection } from "#wire/envoy/gen/envoy/config/core/v3/base_pb.t
 import { ListenerSchema } from "#wire/envoy/gen/envoy/config/listener/v3/listener_pb.ts";
 import type { FilterChainSchema } from "#wire/envoy/gen/envoy/config/listener/v3/listener_components_pb.ts";
 import { TlsInspectorSchema } from "#wire/envoy/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts";
-import { authorizationRules, type Authorization } from "#compile/mesh/authorization.ts";
+import { authorizationRules } from "#compile/mesh/authorization.ts";
 import type { GatewayServer } from "#compile/mesh/gateway.ts";
+import { tlsNames } from "#compile/mesh/gateway-names.ts";
 import type { AuthorizationPolicy } from "#model/istio.ts";
 import type { EncodedResource } from "#model/plan/proxy-plan.ts";
 import { encodeResource } from "./encode.ts";
@@ -19,22 +20,24 @@ import { gatewaySocket } from "./tls.ts";
 
 type FilterChain = MessageInitShape<typeof FilterChainSchema>;
 
+/** Policies of a server: those for its pods, and those for its Gateway. */
+export type PoliciesOf = (server: GatewayServer) => readonly AuthorizationPolicy[];
+
 /** `servers` are those of the port, in order of precedence. */
-export function gatewayListener(port: number, servers: readonly GatewayServer[], policies: readonly AuthorizationPolicy[]): EncodedResource {
+export function gatewayListener(port: number, servers: readonly GatewayServer[], policiesOf: PoliciesOf): EncodedResource {
   const name = httpListener(port);
-  const authorization = authorizationRules(policies, "http");
-  const [plain] = servers.filter(({ secret }) => secret === undefined);
-  const tls = tlsChains(port, servers, authorization);
-  const filter = (rds: string) => httpConnectionManager({ statPrefix: `outbound_${name}`, routes: { rds }, authorization, isEdge: true });
+  const plain = servers.filter(({ secret }) => secret === undefined);
+  const tls = tlsChains(port, servers, policiesOf);
+  const [first] = plain;
   const plainChain: FilterChain[] =
-    plain === undefined
+    first === undefined
       ? []
       : [
           {
             name,
             ...(tls.length === 0 ? {} : { filterChainMatch: { transportProtocol: "raw_buffer" } }),
-            filters: [filter(gatewayRoutes(port))],
-            metadata: provenanceMetadata(plain.by),
+            filters: [edge(port, gatewayRoutes(port), plain.flatMap(policiesOf))],
+            metadata: provenanceMetadata(first.by),
           },
         ];
   const listener = create(ListenerSchema, {
@@ -47,21 +50,23 @@ export function gatewayListener(port: number, servers: readonly GatewayServer[],
   return encodeResource(ListenerSchema, name, listener, servers[0]?.by);
 }
 
-/** Of two servers for one name the first has it: Envoy refuses a listener with two chains for the same. */
-function tlsChains(port: number, servers: readonly GatewayServer[], authorization: Authorization): readonly FilterChain[] {
-  const taken = new Set<string>();
-  return servers.flatMap(({ secret, section, gateway, hosts, by }): FilterChain[] => {
-    if (secret === undefined) return [];
-    const names = hosts.map(({ host }) => host).filter((host) => !taken.has(host));
-    for (const host of names) taken.add(host);
-    if (names.length === 0) return [];
+function edge(port: number, rds: string, policies: readonly AuthorizationPolicy[]): ReturnType<typeof httpConnectionManager> {
+  const authorization = authorizationRules([...new Set(policies)], "http");
+  return httpConnectionManager({ statPrefix: `outbound_${httpListener(port)}`, routes: { rds }, authorization, isEdge: true });
+}
+
+/** One a server: Envoy refuses a listener with two chains for the same name. */
+function tlsChains(port: number, servers: readonly GatewayServer[], policiesOf: PoliciesOf): readonly FilterChain[] {
+  return tlsNames(servers).flatMap(({ server, names }): FilterChain[] => {
+    const { secret, section, gateway, by } = server;
+    if (names.length === 0 || secret === undefined) return [];
     const rds = gatewayTlsRoutes(port, section, gateway);
     return [
       {
         name: rds,
-        filterChainMatch: { transportProtocol: "tls", ...(names.includes("*") ? {} : { serverNames: names }) },
+        filterChainMatch: { transportProtocol: "tls", ...(names.includes("*") ? {} : { serverNames: [...names] }) },
         transportSocket: gatewaySocket(secret),
-        filters: [httpConnectionManager({ statPrefix: `outbound_${httpListener(port)}`, routes: { rds }, authorization, isEdge: true })],
+        filters: [edge(port, rds, policiesOf(server))],
         metadata: provenanceMetadata(by),
       },
     ];

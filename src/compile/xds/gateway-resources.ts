@@ -1,9 +1,11 @@
 /** What only gateways have: listeners, routes and certificates that the Gateways they serve ask for. */
 import { create } from "@bufbuild/protobuf";
 import type { Derivation, Incremental, Read } from "#lib/incremental.ts";
+import { policiesFor } from "#compile/mesh/authorization.ts";
 import { gatewayApiServers, istioServers, type GatewayServer } from "#compile/mesh/gateway.ts";
 import { certificateIn, isProblem } from "#compile/mesh/gateway-certificate.ts";
 import { gatewayHosts } from "#compile/mesh/gateway-hosts.ts";
+import type { AuthorizationPolicy } from "#model/istio.ts";
 import type { EncodedResource } from "#model/plan/proxy-plan.ts";
 import { RouteConfigurationSchema } from "#wire/envoy/gen/envoy/config/route/v3/route_pb.ts";
 import { SecretSchema } from "#wire/envoy/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
@@ -27,13 +29,18 @@ export function gatewayResources(engine: Incremental, facts: MeshFacts, shared: 
   const servers = engine.derive("gateway servers", (read, key) =>
     serversOf(read, key, facts).filter(({ secret }) => secret === undefined || read.derived(certificate, secret) !== undefined),
   );
+  const policies = engine.derive("policies for gateway", (read, gateway) =>
+    policiesFor(gateway, facts.reader(read).inNamespace("AuthorizationPolicy", gateway.split("/")[0] ?? "")),
+  );
   return {
     clusters: engine.derive("gateway clusters", (read) => resourceSet([...everywhere, ...read.derived(shared.clusters, "").values()]), { equals: sameSet }),
     listeners: engine.derive(
       "gateway listeners",
       (read, key) => {
-        const policies = read.derived(facts.policies, key);
-        return resourceSet([...byListenPort(read.derived(servers, key))].map(([port, group]) => gatewayListener(port, group, policies)));
+        const ofPod = read.derived(facts.policies, key);
+        const policiesOf = ({ kind, gateway }: GatewayServer): readonly AuthorizationPolicy[] =>
+          kind === "Gateway" ? [...ofPod, ...read.derived(policies, gateway)] : ofPod;
+        return resourceSet([...byListenPort(read.derived(servers, key))].map(([port, group]) => gatewayListener(port, group, policiesOf)));
       },
       { equals: sameSet },
     ),
