@@ -66,9 +66,9 @@ const computed: { readonly [K in KindId]?: (object: never) => KubeObject } = {
   },
   NetworkPolicy: (object: NetworkPolicy): NetworkPolicy => {
     // Without a spec it selects every pod of its namespace.
-    const { podSelector = {}, ...spec } = object.spec ?? {};
-    const policyTypes = (spec.egress ?? []).length > 0 ? (["Ingress", "Egress"] as const) : (["Ingress"] as const);
-    return { ...object, spec: { policyTypes, ...spec, podSelector } };
+    const { podSelector = {}, policyTypes = [], ...spec } = object.spec ?? {};
+    const implied = (spec.egress ?? []).length > 0 ? (["Ingress", "Egress"] as const) : (["Ingress"] as const);
+    return { ...object, spec: { ...spec, podSelector, policyTypes: policyTypes.length > 0 ? policyTypes : implied } };
   },
 };
 

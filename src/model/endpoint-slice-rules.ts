@@ -23,7 +23,9 @@ export function endpointSliceRules(object: EndpointSlice, old: EndpointSlice | u
     if (outside !== undefined) problems.push(invalid(`ports[${index}].port`, port, outside));
   }
   if (endpoints.length > MAX_ENDPOINTS) problems.push(tooMany("endpoints", endpoints.length, MAX_ENDPOINTS));
-  for (const [index, { addresses = [], hostname = "" }] of endpoints.entries()) {
+  for (const [index, { addresses = [], hostname = "", nodeName = "" }] of endpoints.entries()) {
+    const strange = nodeName === "" ? undefined : subdomainBreach(nodeName);
+    if (strange !== undefined) problems.push(invalid(`endpoints[${index}].nodeName`, nodeName, strange));
     for (const [at, address] of addresses.entries()) {
       const breach = addressBreach(addressType, address);
       if (breach !== undefined) problems.push(invalid(`endpoints[${index}].addresses[${at}]`, address, breach));

@@ -159,6 +159,19 @@ test("defaults are those of Kubernetes", () => {
   assert.equal(spec.template.spec.containers[0]?.["imagePullPolicy"], "IfNotPresent");
 });
 
+test("a NetworkPolicy without types, or without a spec, is one for ingress", () => {
+  const typesOf = (spec: string) => {
+    const raw = parse(`{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: a}${spec}}`) as Raw;
+    const { object, problems } = admit(infoOf(raw), raw);
+    assert.deepEqual(problems, []);
+    return (object as KubeObject & { readonly spec: { readonly policyTypes: readonly string[] } }).spec.policyTypes;
+  };
+  assert.deepEqual(typesOf(""), ["Ingress"]);
+  assert.deepEqual(typesOf(", spec: {podSelector: {}, policyTypes: []}"), ["Ingress"]);
+  assert.deepEqual(typesOf(", spec: {podSelector: {}, policyTypes: [], egress: [{}]}"), ["Ingress", "Egress"]);
+  assert.deepEqual(typesOf(", spec: {podSelector: {}, policyTypes: [Egress]}"), ["Egress"]);
+});
+
 test("defaulting twice changes nothing more", () => {
   for (const yaml of [deployment("{app: a}"), service("{ports: [{port: 80}]}"), virtualService("[{route: [{destination: {host: a}}]}]")]) {
     const raw = parse(yaml) as Raw;
