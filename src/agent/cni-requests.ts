@@ -91,6 +91,7 @@ export class CniRequests {
         netns: request.netns,
       },
       podCIDR,
+      (gone) => this.#forget(gone),
     );
     wire(localPod(record));
     const plan = await applied();
@@ -137,12 +138,16 @@ export class CniRequests {
   async #remove(containerId: string): Promise<undefined> {
     const record = this.#options.records.get(containerId);
     if (record === undefined) return undefined;
-    this.#options.unwire(record.uid);
-    await this.#options.forgetProxy(record.uid);
+    await this.#forget(record);
     // The address is free when its routes and rules are gone, not before.
     await this.#options.applied();
     await this.#options.records.remove(containerId);
     return undefined;
+  }
+
+  async #forget({ uid }: PodRecord): Promise<void> {
+    this.#options.unwire(uid);
+    await this.#options.forgetProxy(uid);
   }
 
   async #check(request: CniRequest): Promise<undefined> {

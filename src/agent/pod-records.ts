@@ -47,10 +47,14 @@ export class PodRecords {
     return this.#records.get(containerId);
   }
 
-  /** Takes an address for the pod, or gives the one it has. */
-  async add(pod: Omit<PodRecord, "ip">, podCIDR: string): Promise<PodRecord> {
-    const known = this.#records.get(pod.containerId);
-    const ip = known?.ip ?? (await this.#freeAddress(podCIDR));
+  /** Takes an address for the pod, or gives the one it has. `gone` hears of pods that lost theirs, because they went without a word. */
+  async add(pod: Omit<PodRecord, "ip">, podCIDR: string, gone: (record: PodRecord) => Promise<void>): Promise<PodRecord> {
+    let ip = this.#records.get(pod.containerId)?.ip ?? this.#search(podCIDR);
+    if (ip === undefined) {
+      await this.#reclaim(gone);
+      ip = this.#search(podCIDR) ?? fail(podCIDR);
+    }
+    // Nothing was awaited since the search: two pods at once must not find the same last address.
     const record = { ...pod, ip };
     this.#records.set(pod.containerId, record);
     await this.#save();
@@ -61,27 +65,27 @@ export class PodRecords {
     if (this.#records.delete(containerId)) await this.#save();
   }
 
-  async #freeAddress(podCIDR: string): Promise<string> {
-    return this.#search(podCIDR) ?? (await this.#reclaim(podCIDR)) ?? fail(podCIDR);
-  }
-
   #search(podCIDR: string): string | undefined {
     const range = cidr(podCIDR);
     const taken = new Set(this.all().map(({ ip }) => ip));
     const last = Number(lastAddress(range).value - range.ip.value);
     for (let tried = RESERVED; tried < last; tried += 1) {
-      const index = this.#next >= last ? RESERVED : this.#next;
-      this.#next = index + 1;
+      const index = RESERVED + ((this.#next - RESERVED + tried - RESERVED) % (last - RESERVED));
       const address = nthAddress(range, index);
       const text = address === undefined ? "" : formatIp(address);
-      if (text !== "" && !taken.has(text)) return text;
+      if (text === "" || taken.has(text)) continue;
+      this.#next = index + 1;
+      return text;
     }
     return undefined;
   }
 
-  async #reclaim(podCIDR: string): Promise<string | undefined> {
-    for (const record of this.all()) if (!(await this.#host.netns.exists(record.netns))) this.#records.delete(record.containerId);
-    return this.#search(podCIDR);
+  async #reclaim(gone: (record: PodRecord) => Promise<void>): Promise<void> {
+    for (const record of this.all()) {
+      if (await this.#host.netns.exists(record.netns)) continue;
+      this.#records.delete(record.containerId);
+      await gone(record);
+    }
   }
 
   /** One write after the other, each with the newest state. */
