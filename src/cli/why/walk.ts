@@ -16,6 +16,7 @@ import { decideInbound } from "#decide/why/inbound.ts";
 import { decideOutbound, listenerOf, type ProxyOut, type Target } from "#decide/why/outbound.ts";
 import { planView, type PlanView } from "#decide/why/plan-view.ts";
 import { applicationHop } from "./application.ts";
+import { notIntercepted, withInterceptor } from "./interception.ts";
 import { Network } from "./network.ts";
 import { percent } from "./shares.ts";
 import type { Source } from "./places.ts";
@@ -85,14 +86,15 @@ class Walk {
     const { to } = this.#question;
     const request = this.#request();
     return this.#network.walk(from, { destination: address, port: to.port, protocol: to.protocol, byProxy: false }).flatMap((way) => {
-      if (way.proxy !== "outbound" || from.kind !== "pod") return this.#arrive(way, { peer: undefined, request });
+      if (from.kind !== "pod") return this.#arrive(way, { peer: undefined, request });
+      if (way.proxy !== "outbound") return after([notIntercepted(from.pod, to.protocol, this.#world)], this.#arrive(way, { peer: undefined, request }));
       const view = this.#viewOf(from.pod);
       const connection = this.#connection(address, to.port, { from: from.pod.status?.podIP });
       const listener = view === undefined ? undefined : listenerOf(view, connection);
       if (view === undefined || listener === undefined)
         return [dead(hop("proxy out", "the proxy has no plan", "unknown", { verdict: "unknown" }), to.host, way.share)];
       const out = decideOutbound("proxy out", view, listener, connection, request);
-      return after(way.hops, this.#toTargets(from.pod, out, way.share));
+      return after(withInterceptor(way.hops, from.pod), this.#toTargets(from.pod, out, way.share));
     });
   }
 
@@ -148,7 +150,8 @@ class Walk {
   }
 
   #throughSidecar(receiver: Pod, way: PacketOutcome, { peer, request }: Client): Outcome {
-    const { share, hops, destination, port, source } = way;
+    const { share, destination, port, source } = way;
+    const hops = withInterceptor(way.hops, receiver);
     const target = describe(receiver);
     const view = this.#viewOf(receiver);
     if (view === undefined) {

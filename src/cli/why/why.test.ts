@@ -419,6 +419,16 @@ describe("weft why, from manifests", () => {
     assert.notEqual(verdict, "denied", second.hint);
   });
 
+  it("says who has a proxy take traffic over, or that none does", async () => {
+    const hopOf = async (from: string, to: string) => (await answer(mesh, from, to)).hops.find(({ hop }) => hop === "interception");
+    assert.deepEqual((await hopOf("web", "api"))?.by, { kind: "Namespace", name: "shop", field: 'metadata.labels["istio-injection"]' });
+    assert.match(
+      (await hopOf("outside/legacy", "api.shop"))?.text ?? "",
+      /^none, the pod has no proxy: Namespace outside has no label istio-injection=enabled/,
+    );
+    assert.equal((await hopOf("web", "names:53/udp"))?.text, "none: proxies leave UDP alone");
+  });
+
   it("takes what weft up prints", async () => {
     const { verdict, hops } = await answer(mesh + edge, "outside", "http://127.0.0.1:18080/public");
     assert.equal(verdict, "allowed");

@@ -165,7 +165,7 @@ test("every hop on the way is named", () => {
   assert.deepEqual(
     c?.hops.map(({ hop, by }) => `${hop}${by === undefined ? "" : `: ${formatProvenance(by)}`}`),
     [
-      "neighbour",
+      "neighbour: Pod default/b",
       "service: Service default/bc spec.ports[0]",
       "policy out",
       "wire: Node node-2 spec.podCIDR",

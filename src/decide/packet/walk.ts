@@ -217,7 +217,7 @@ function withHop(travelling: Travelling, name: string, text: string, by?: Proven
   return { ...travelling, hops: [...travelling.hops, hop(name, text, "modelled", { by })] };
 }
 
-function podOf({ namespace, name }: PodWiring): Provenance {
+function podOf({ namespace, name }: Pick<PodWiring, "namespace" | "name">): Provenance {
   return { kind: "Pod", namespace, name, field: "" };
 }
 
@@ -226,7 +226,7 @@ function withGateway(travelling: Travelling, { inside, podMac: _, ...pod }: PodW
   const route = inside.routes.find(({ destination }) => destination === "0.0.0.0/0");
   const neighbour = inside.neighbours.find(({ ip: each }) => each === route?.gateway);
   const mac = neighbour?.mac ?? pod.hostMac;
-  return withHop(travelling, "neighbour", `default via ${route?.gateway ?? "its node"}, which is ${mac}   MTU ${pod.mtu}`);
+  return withHop(travelling, "neighbour", `default via ${route?.gateway ?? "its node"}, which is ${mac}   MTU ${pod.mtu}`, podOf(pod));
 }
 
 /** Masquerade takes the address of the link that the packet leaves by. */
