@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { uniqueName } from "./unique-name.ts";
 import { StandInCluster } from "./stand-in-cluster.ts";
 import { namespacesBelow, processesIn } from "./traces.ts";
 import { users, type User } from "./user.ts";
@@ -29,7 +30,7 @@ for (const [index, { name: who, make }] of users.entries()) {
   describe(`at a cluster of ${who}`, () => {
     before(async () => {
       user = make();
-      cluster = new StandInCluster(user, `commands${process.pid}-${index}`);
+      cluster = new StandInCluster(user, uniqueName("commands"));
       running = await cluster.runs();
     });
     after(async () => {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { spawnSync } from "node:child_process";
+import { uniqueName } from "./unique-name.ts";
 import { START_MS, StandInCluster } from "./stand-in-cluster.ts";
 import { users, type User } from "./user.ts";
 import { weft, type CommandResult } from "./weft.ts";
@@ -18,7 +19,7 @@ describe("weft says what is wrong", () => {
     const ordinary = users.at(-1);
     assert.ok(ordinary !== undefined);
     user = ordinary.make();
-    cluster = new StandInCluster(user, `errors${process.pid}`);
+    cluster = new StandInCluster(user, uniqueName("errors"));
     folder = mkdtempSync(join(tmpdir(), "weft-errors-"));
     chmodSync(folder, 0o755);
   });

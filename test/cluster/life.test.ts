@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runAlone } from "./alone.ts";
+import { uniqueName } from "./unique-name.ts";
 import { StandInCluster } from "./stand-in-cluster.ts";
 import { descendants, namespacesBelow, newTraces, processesIn, readTraces } from "./traces.ts";
 import { users, type User } from "./user.ts";
@@ -34,7 +35,7 @@ for (const [index, { name: who, make }] of users.entries()) {
   describe(`a cluster of ${who}`, () => {
     before(() => {
       user = make();
-      cluster = new StandInCluster(user, `life${process.pid}-${index}`);
+      cluster = new StandInCluster(user, uniqueName("life"));
     });
     after(async () => {
       await cluster.remove();

@@ -11,6 +11,7 @@ import { openRunningCluster } from "#cli/running-cluster.ts";
 import { realHost } from "#host/real/real.ts";
 import type { ConfigMap, Node, Pod } from "#model/core.ts";
 import { runAlone } from "./alone.ts";
+import { uniqueName } from "./unique-name.ts";
 import { terminalOf } from "./terminal.ts";
 import { newTraces, readTraces } from "./traces.ts";
 import { users, type User } from "./user.ts";
@@ -21,8 +22,8 @@ runAlone(import.meta.filename);
 const PATIENCE_MS = 20_000;
 const KEPT = "test/cluster/testdata/kept.yaml";
 
-for (const [index, { name: who, make }] of users.entries()) {
-  const name = `state${process.pid}-${index}`;
+for (const { name: who, make } of users) {
+  const name = uniqueName("state");
   let user: User;
   let traces: readonly string[];
   const run = (...args: readonly string[]): Promise<CommandResult> => weft(user, [...args, "--name", name]);
