@@ -178,7 +178,11 @@ function clusterOf(read: Read, name: string, facts: MeshFacts): EncodedResource 
 
 function loadAssignmentOf(read: Read, name: string, facts: MeshFacts): EncodedResource | undefined {
   if (parseOutboundCluster(name) === undefined) return undefined;
-  const endpoints = read.derived(facts.endpoints, name).map((endpoint) => ({ ...endpoint, mtls: acceptsMtls(read, endpoint, facts) }));
+  const endpoints = read.derived(facts.endpoints, name).map((endpoint) => ({
+    ...endpoint,
+    mtls: acceptsMtls(read, endpoint, facts),
+    workload: endpoint.pod === undefined ? undefined : read.derived(facts.workload, endpoint.pod),
+  }));
   return loadAssignment(name, endpoints);
 }
 

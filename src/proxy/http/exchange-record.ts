@@ -159,6 +159,9 @@ export abstract class ExchangeRecord implements AccessRecord, RequestView, Measu
     const { head } = this;
     return (head.hasBody && !this.requestWhole) || head.upgrade !== undefined || head.method === "CONNECT";
   }
+  get upstreamPrincipal(): string | undefined {
+    return this.attempt?.peerUri;
+  }
   get peer(): PeerIdentity | undefined {
     return this.downstream.peer;
   }

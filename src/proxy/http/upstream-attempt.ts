@@ -51,6 +51,10 @@ export class UpstreamAttempt implements PoolWaiter, ResponseHandler {
     return addressText(this.#connection?.connection.facts.local);
   }
 
+  get peerUri(): string | undefined {
+    return this.#connection?.connection.facts.tls?.peerUris[0];
+  }
+
   elapsedMs(): number {
     return this.#exchange.machine.turn.ms - this.#startedAt;
   }

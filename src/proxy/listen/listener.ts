@@ -103,10 +103,7 @@ export class ListenerRuntime {
       this.#stats.noChain.value++;
       this.#logs(downstream);
       downstream.flags = FLAG.noRoute;
-      // Plain text under STRICT ends here; Envoy's words for it.
-      const arrived = downstream.transportProtocol === "" ? "connection" : downstream.transportProtocol;
-      this.#refuse(downstream, `filter_chain_not_found: no filter chain of listener ${this.name} is for this ${arrived}`);
-      return;
+      return this.#refuse(downstream, `filter_chain_not_found: ${this.#whyNoChain(downstream)}`);
     }
     this.#opened(downstream);
     if (chain.tls === undefined) {
@@ -117,6 +114,16 @@ export class ListenerRuntime {
       return;
     }
     this.#startTls(chain, downstream, first);
+  }
+
+  /** Plain text under STRICT ends here: whoever asked for TLS is named. */
+  #whyNoChain({ destination, directRemote, remote, serverName, transportProtocol, peer }: Downstream): string {
+    const { match } = this.config;
+    const arrived = transportProtocol === "" ? "connection" : transportProtocol;
+    const withTls = { destination, directRemote, remote, serverName, transportProtocol: "tls", applicationProtocols: [], peer };
+    const wanted = transportProtocol === "raw_buffer" ? match.chains[match.match(withTls)] : undefined;
+    if (wanted?.by !== undefined) return `plain text is not taken, mutual TLS is asked for by ${wanted.by}`;
+    return `no filter chain of listener ${this.name} is for this ${arrived}`;
   }
 
   #startTls(chain: ChainRuntime, downstream: Downstream, first: Uint8Array | undefined): void {

@@ -107,6 +107,9 @@ export class TcpSession implements ConnectionHandler, AccessRecord, Measured {
   get endpointMetadata(): string | undefined {
     return this.endpoint?.settings.workload;
   }
+  get upstreamPrincipal(): string | undefined {
+    return this.#upstream?.facts.tls?.peerUris[0];
+  }
   get peer(): PeerIdentity | undefined {
     return this.downstream.peer;
   }

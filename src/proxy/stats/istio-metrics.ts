@@ -6,6 +6,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Node } from "#wire/envoy/gen/envoy/config/core/v3/base_pb.ts";
 import type { PeerIdentity } from "#decide/request-view.ts";
+import { parseIp } from "#lib/ip.ts";
 import type { Measured, MeasuredRequest, TrafficMetrics } from "./measured.ts";
 import type { Counter, Histogram, Labels, Stats } from "./stats.ts";
 
@@ -65,6 +66,8 @@ export class IstioMetrics implements TrafficMetrics {
   }
 
   record(request: MeasuredRequest): void {
+    // Probes and scrapes of the proxy itself are no traffic of the mesh.
+    if (request.direction === "unspecified") return;
     const key = `${keyOf(request)}|${request.status}|${request.flags}`;
     let series = this.#requests.get(key);
     if (series === undefined) {
@@ -137,7 +140,7 @@ export class IstioMetrics implements TrafficMetrics {
       source_cluster: "Kubernetes",
       destination_workload: destination.name,
       destination_workload_namespace: destination.namespace,
-      destination_principal: isServer ? this.#ownPrincipal : "unknown",
+      destination_principal: isServer ? this.#ownPrincipal : (measured.upstreamPrincipal ?? "unknown"),
       destination_app: destination.app,
       destination_version: destination.version,
       destination_canonical_service: destination.canonical,
@@ -153,7 +156,7 @@ export class IstioMetrics implements TrafficMetrics {
 
 function keyOf(measured: Measured): string {
   const where = measured.clusterName ?? "";
-  return `${measured.direction}|${where}|${measured.endpointMetadata ?? ""}|${measured.peer?.uris[0] ?? ""}|${where.startsWith("inbound|") ? measured.authority : ""}`;
+  return `${measured.direction}|${where}|${measured.endpointMetadata ?? ""}|${measured.upstreamPrincipal ?? ""}|${measured.peer?.uris[0] ?? ""}|${where.startsWith("inbound|") ? measured.authority : ""}`;
 }
 
 /** "outbound|9080|v1|reviews.default.svc.cluster.local"; inbound clusters have no host: the request's own says. */
@@ -166,6 +169,8 @@ function serviceOf({ clusterName, authority, clusterMessage }: Measured): { host
   }
   const host = clusterName?.split("|")[3] ?? "";
   const from = host === "" ? authority.replace(/:\d+$/, "") : host;
+  // Who asked for an address asked for no service.
+  if (parseIp(from) !== undefined) return { host: from, name: from, namespace: "unknown" };
   const [name, namespace, svc] = from.split(".");
   if (clusterName === undefined || from === "") return { host: from === "" ? "unknown" : from, name: from === "" ? "unknown" : from, namespace: "unknown" };
   return svc === "svc" || (host === "" && namespace !== undefined)

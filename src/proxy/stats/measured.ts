@@ -11,6 +11,8 @@ export interface Measured {
   readonly clusterName: string | undefined;
   readonly clusterMessage: Cluster | undefined;
   readonly endpointMetadata: string | undefined;
+  /** Whom the upstream's certificate names. */
+  readonly upstreamPrincipal: string | undefined;
   readonly peer: PeerIdentity | undefined;
 }
 
