@@ -144,6 +144,18 @@ describe("HTTPS at the gateway", { timeout: 280_000 }, () => {
     assert.equal((await get(`${cluster.gateway}/productpage`)).status, 200);
   });
 
+  test("an AuthorizationPolicy for a Gateway holds at its listeners and at no other's", async () => {
+    const targetRefs = [{ group: "gateway.networking.k8s.io", kind: "Gateway", name: "api" }];
+    const spec = { targetRefs, action: "DENY", rules: [{ to: [{ operation: { paths: ["/details/1*"] } }] }] };
+    const path = "/apis/security.istio.io/v1/namespaces/default/authorizationpolicies/not-1";
+    const metadata = { name: "not-1", namespace: "default" };
+    assert.ok((await cluster.put(path, { apiVersion: "security.istio.io/v1", kind: "AuthorizationPolicy", metadata, spec })).status < 300);
+    assert.equal((await eventually(() => getHttps(DETAILS, "/details/1"), statusIs(403))).status, 403);
+    assert.equal((await getHttps(DETAILS, "/details/0")).status, 200);
+    assert.notEqual((await getHttps(SHOP, "/details/1")).status, 403);
+    for (const { type, status, message } of (await conditionsOf(cluster, path)).values()) assert.equal(status, "True", `${type}: ${message}`);
+  });
+
   test("a new certificate is shown to new connections, and those that stand go on", async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const before = await getHttps(SHOP, "/productpage", { agent });
