@@ -148,7 +148,8 @@ export class NodeConnection implements Connection, Readable {
       if (this.#tls === undefined) this.#peerEnds();
       else this.#progress();
     } else if (this.#tls === undefined) this.#handler?.onData(readBytes(length));
-    else {
+    else if (!this.#peerEnded) {
+      // What comes after the peer's close_notify means nothing, and would be kept by nobody but the session.
       this.#tls.feedAt(readAddress(), length);
       this.#progress();
     }
