@@ -40,7 +40,7 @@ export class Report {
   }
 
   /** Tries until it holds: policies take a moment to reach the proxies. */
-  async eventually<T>(ask: () => Promise<T>, holds: (value: T) => boolean, timeoutMs = 10_000): Promise<T> {
+  async eventually<T>(ask: () => Promise<T>, holds: (value: T) => boolean, timeoutMs = 30_000): Promise<T> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const value = await ask();
