@@ -31,9 +31,7 @@ export function applyConfiguration(info: KindInfo, live: KubeObject, config: Kub
   const others = entries.filter((entry) => !isOf(entry, writer, "Apply"));
   const merged = merge(schema, current, wanted) as Readonly<Record<string, unknown>>;
   const overwritten = differing(schema, current, wanted);
-  const conflicts = others.flatMap((entry) =>
-    pathsOf(intersection(entry.fieldsV1, overwritten)).map((field) => ({ by: described(entry), field })),
-  );
+  const conflicts = others.flatMap((entry) => pathsOf(intersection(entry.fieldsV1, overwritten)).map((field) => ({ by: described(entry), field })));
   if (conflicts.length > 0 && !force) return conflicts;
   const had = entries.find((entry) => isOf(entry, writer, "Apply"))?.fieldsV1 ?? {};
   const keptByOthers = others.reduce<FieldSet>((all, entry) => union(all, entry.fieldsV1), {});
