@@ -6,7 +6,7 @@ import { findPort, findService, type MeshService } from "#compile/mesh/service.t
 import type { Destination } from "#model/istio.ts";
 import { matchesLabels } from "#model/selectors.ts";
 import type { WorldReader } from "#model/world.ts";
-import { noPods, reference, type Finding } from "./finding.ts";
+import { noPods, reference, unsupported, type Finding } from "./finding.ts";
 
 export function hostFindings(written: string, field: string, namespace: string, world: WorldReader): readonly Finding[] {
   const host = resolveHost(written, namespace);
@@ -15,6 +15,16 @@ export function hostFindings(written: string, field: string, namespace: string, 
   const [first = "", second] = written.split(".");
   const meant = second !== undefined && world.get("Service", `${second}/${first}`) !== undefined ? `; write ${resolveHost(first, second)}` : "";
   return [reference(field, "HostNotFound", `${JSON.stringify(written)}${name} is not a service of the mesh${meant}`)];
+}
+
+/** HTTP routes steer only ports that are known to speak HTTP. */
+export function notHttpFindings(host: string, port: number | undefined, field: string, world: WorldReader): readonly Finding[] {
+  const service = findService(world, host);
+  const ports = (service?.ports ?? []).filter(({ number }) => number === (port ?? number));
+  if (ports.length === 0 || ports.some(({ protocol }) => protocol === "http")) return [];
+  const named = ports.map(({ number, name }) => `${number}${name === "" ? "" : ` (${name})`}`).join(", ");
+  const what = `of ${host} ${ports.length === 1 ? "is carried as TCP" : "are carried as TCP"}, so HTTP routes have no effect on sidecars`;
+  return [unsupported(field, `port ${named} ${what}; name it "http" or "http-...", or set its appProtocol to "http"`)];
 }
 
 export function destinationFindings(

@@ -1,12 +1,13 @@
 /** Status of Gateway API's kinds, with the conditions and reasons of its specification. */
 import { admits, hostnamesOn, isOurs, isServed, refersTo } from "#compile/mesh/gateway.ts";
 import { certificateIn, isProblem, listenerCertificate, type RefProblem } from "#compile/mesh/gateway-certificate.ts";
-import { backendProblem, isGatewayParent, isServiceParent, parentNamespace } from "#compile/mesh/http-route.ts";
+import { backendProblem, isGatewayParent, isServiceParent, parentNamespace, serviceParents } from "#compile/mesh/http-route.ts";
 import { gatewayController, ingressGateway } from "#compile/mesh/settings.ts";
 import { gatewayFields, httpRouteFields, unsupportedFields } from "#compile/mesh/supported.ts";
 import { regexProblem } from "#compile/mesh/regex.ts";
 import type { Gateway, GatewayClass, GatewayListener, HTTPRoute, ParentReference } from "#model/gateway-api.ts";
 import type { WorldReader } from "#model/world.ts";
+import { notHttpFindings } from "./destinations.ts";
 import { lostNameFindings } from "./lost-names.ts";
 import { fails, holds, type PlainCondition } from "./condition.ts";
 import { formatFinding, invalid, reference, unsupported, type Finding } from "./finding.ts";
@@ -104,6 +105,7 @@ export function httpRouteFindings(route: HTTPRoute, world: WorldReader): readonl
   const rules = route.spec.rules ?? [];
   return [
     ...unsupportedFields(route.spec, httpRouteFields, "spec").map((field) => unsupported(field)),
+    ...serviceParents(route).flatMap(({ host, port, index }) => notHttpFindings(host, port, `spec.parentRefs[${index}]`, world)),
     ...rules.flatMap(({ matches = [], backendRefs = [] }, i) => [
       ...backendRefs.flatMap((ref, j) => {
         const problem = backendProblem(route, ref, world);

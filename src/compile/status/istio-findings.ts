@@ -19,7 +19,7 @@ import { matchesLabels } from "#model/selectors.ts";
 import type { WorldReader } from "#model/world.ts";
 import { findService } from "#compile/mesh/service.ts";
 import { lostNameFindings } from "./lost-names.ts";
-import { destinationFindings, formatLabels, hasPods, hostFindings } from "./destinations.ts";
+import { destinationFindings, formatLabels, hasPods, hostFindings, notHttpFindings } from "./destinations.ts";
 import { conflict, invalid, noPods, reference, unsupported, type Finding } from "./finding.ts";
 
 function namespaceOf({ metadata }: KubeObject): string {
@@ -39,7 +39,11 @@ export function virtualServiceFindings(virtualService: VirtualService, world: Wo
     ...(spec.hosts ?? []).flatMap((host, i) => {
       if (!isHost(host)) return [invalid(`spec.hosts[${i}]`, `${JSON.stringify(host)} is not a host name; use a name, "*.name" or "*"`)];
       if (inMesh && host === "*") return [invalid(`spec.hosts[${i}]`, '"*" has no effect for sidecars; name the hosts, or a gateway in spec.gateways')];
-      return inMesh && !host.includes(".") ? hostFindings(host, `spec.hosts[${i}]`, namespace, world) : [];
+      if (!inMesh) return [];
+      return [
+        ...(host.includes(".") ? [] : hostFindings(host, `spec.hosts[${i}]`, namespace, world)),
+        ...((spec.http ?? []).length === 0 ? [] : notHttpFindings(resolveHost(host, namespace), undefined, `spec.hosts[${i}]`, world)),
+      ];
     }),
     ...gatewaysOf(virtualService).flatMap((gateway, i) =>
       gateway === meshGateway || world.get("IstioGateway", gateway) !== undefined
