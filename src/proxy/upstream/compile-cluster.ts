@@ -117,12 +117,7 @@ async function clientTls(socket: TransportSocket | undefined, machine: TlsMachin
   throw new ConfigProblem(path, `${config.$typeName}: ${NOT_SUPPORTED}`);
 }
 
-/** A name instead of an address, to be resolved by whoever can. */
-export interface NamedAddress {
-  readonly name: string;
-  readonly port: number;
-}
-
+/** Addresses of a name, by whoever can tell. */
 export type Resolve = (name: string) => readonly string[];
 
 export function compileAssignment(
