@@ -8,7 +8,7 @@ import { regexProblem } from "#compile/mesh/regex.ts";
 import type { Gateway, GatewayClass, GatewayListener, HTTPRoute, ParentReference } from "#model/gateway-api.ts";
 import type { WorldReader } from "#model/world.ts";
 import { notHttpFindings } from "./destinations.ts";
-import { lostNameFindings } from "./lost-names.ts";
+import { unreachedFindings } from "./unreached.ts";
 import { fails, holds, type PlainCondition } from "./condition.ts";
 import { formatFinding, invalid, reference, unsupported, type Finding } from "./finding.ts";
 
@@ -32,7 +32,7 @@ export function gatewayFindings(gateway: Gateway, world: WorldReader): readonly 
       ? []
       : [reference(`spec.listeners[${i}].tls.certificateRefs[0]`, found.reason, `${found.problem}, so this listener is not served`)];
   });
-  return [...fields, ...certificates, ...lostNameFindings("Gateway", gateway, world)];
+  return [...fields, ...certificates, ...unreachedFindings("Gateway", gateway, world)];
 }
 
 function certificateProblem(gateway: Gateway, listener: GatewayListener, world: WorldReader): RefProblem | undefined {

@@ -18,7 +18,7 @@ import { objectKey, type KubeObject } from "#model/object.ts";
 import { matchesLabels } from "#model/selectors.ts";
 import type { WorldReader } from "#model/world.ts";
 import { findService } from "#compile/mesh/service.ts";
-import { lostNameFindings } from "./lost-names.ts";
+import { unreachedFindings } from "./unreached.ts";
 import { destinationFindings, formatLabels, hasPods, hostFindings, notHttpFindings } from "./destinations.ts";
 import { conflict, invalid, noPods, reference, unsupported, type Finding } from "./finding.ts";
 
@@ -128,7 +128,7 @@ export function istioGatewayFindings(gateway: IstioGateway, world: WorldReader):
         : unsupported(field),
     ),
     ...(gateway.spec.servers ?? []).flatMap((server, i) => serverTlsFindings(server, `spec.servers[${i}]`, podNamespace, world)),
-    ...lostNameFindings("IstioGateway", gateway, world),
+    ...unreachedFindings("IstioGateway", gateway, world),
     ...(pods.length > 0 ? [] : [reference("spec.selector", "NoGatewayPods", "selects no gateway pod, so nothing serves this Gateway")]),
   ];
 }
