@@ -121,10 +121,12 @@ describe(`weft why and what really happens (seed ${seed})`, () => {
   const claims: Claim[] = [];
   let decided = 0;
   let repeated = 0;
+  let stop = (): Promise<void> => Promise.resolve();
   before(async () => {
     lab = await startLab(`t${process.pid}why`);
+    stop = () => lab.stop();
   });
-  after(() => lab.stop());
+  after(() => stop());
 
   async function compare(questions: readonly Question[], answers: ReadonlyMap<number, Answer>): Promise<ReadonlyMap<number, Seen>> {
     const last = new Map<number, Seen>();
