@@ -13,11 +13,7 @@ export function unreachedFindings(kind: GatewayServer["kind"], gateway: KubeObje
       conflict(server.by.field, `${name} with TLS on port ${server.port} is served by ${formatProvenance(to.by)}; this has no effect on it`),
     ),
     ...hiddenServers(kind, key, world).map(({ by, port }) =>
-      reference(
-        `${by.field}.port`,
-        "PortNotExposed",
-        `no Service of the gateway's pods has port ${port}, so nobody outside reaches it; add it to the Service`,
-      ),
+      reference(`${by.field}.port`, "PortNotExposed", `no Service of the gateway's pods has port ${port}, so nobody outside reaches it; add it to the Service`),
     ),
   ];
 }
