@@ -37,7 +37,12 @@ const route = {
   metadata: { name: "web", namespace: "default", generation: 1 },
   spec: { hosts: ["web"], http: [{ route: [{ destination: { host: "web" } }] }] },
 };
-const service = (name: string) => ({ apiVersion: "v1", kind: "Service", metadata: { name, namespace: "default" }, spec: { ports: [{ name: "http", port: 80 }] } });
+const service = (name: string) => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { name, namespace: "default" },
+  spec: { ports: [{ name: "http", port: 80 }] },
+});
 const settle = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 20));
 
 it("what comes together is looked at together: a control plane that starts writes nothing that is wrong for a moment", async () => {
