@@ -181,7 +181,7 @@ describe("the network of a cluster", { timeout: 600_000, skip: withoutKubectl },
         async () => (await cluster.enter(inNet(client.metadata.name), "curl", "-s", "-m", "2", `http://${ipOf(target)}:8080/`)).code,
         (code) => code === 28,
       );
-      assert.equal(await stranger.answers("two"), false);
+      assert.equal(await stranger.answers("two", 3000), false);
       assert.equal(await guest.answers("two"), true);
       const { stdout } = await cluster.weft("flows", "--verdict", "dropped", "-o", "json");
       const drops = JSON.parse(stdout) as readonly {

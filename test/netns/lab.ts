@@ -137,7 +137,7 @@ export async function serveUdp(netns: string, ip: string, port: number, name: st
 }
 
 /** What the server says first: "name client-address"; or the error's code, "timeout" when nothing comes. */
-export function call(netns: string | undefined, ip: string, port: number, timeoutMs = 700): Promise<string> {
+export function call(netns: string | undefined, ip: string, port: number, timeoutMs = 10_000): Promise<string> {
   return new Promise((resolve) => {
     const connection = host.net.connect(
       { address: { ip, port }, ...(netns === undefined ? {} : { netns }), timeoutMs },
@@ -152,20 +152,17 @@ export function call(netns: string | undefined, ip: string, port: number, timeou
   });
 }
 
-export async function callUdp(netns: string, ip: string, port: number, { timeoutMs = 700, source = "0.0.0.0", bytes = 1 } = {}): Promise<string> {
-  return new Promise((resolve) => {
-    void host.net
-      .bind({ address: { ip: source, port: 0 }, netns }, ({ bytes: answer }) => {
-        resolve(Buffer.from(answer).toString());
-      })
-      .then((socket) => {
-        socket.send(Buffer.alloc(bytes), { ip, port });
-        host.clock.after(timeoutMs, () => {
-          resolve("timeout");
-          socket.close();
-        });
-      });
-  });
+export async function callUdp(netns: string, ip: string, port: number, { timeoutMs = 10_000, source = "0.0.0.0", bytes = 1 } = {}): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const socket = await host.net.bind({ address: { ip: source, port: 0 }, netns }, ({ bytes: answer }) => resolve(Buffer.from(answer).toString()));
+  const timer = host.clock.after(timeoutMs, () => resolve("timeout"));
+  socket.send(Buffer.alloc(bytes), { ip, port });
+  try {
+    return await promise;
+  } finally {
+    timer.cancel();
+    socket.close();
+  }
 }
 
 /** Runs a program in a namespace. */

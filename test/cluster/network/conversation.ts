@@ -5,12 +5,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { MeshCluster } from "../mesh-cluster.ts";
 
 export interface Conversation {
-  /** Says the words; whether they came back within a few seconds. */
-  answers(words: string): Promise<boolean>;
+  /** Says the words; whether they came back in time. */
+  answers(words: string, withinMs?: number): Promise<boolean>;
   stop(): void;
 }
 
-const PATIENCE_MS = 5000;
+const PATIENCE_MS = 30_000;
 
 export async function conversation(cluster: MeshCluster, place: string, ip: string, port: number): Promise<Conversation> {
   const { user, name } = cluster;
@@ -19,16 +19,16 @@ export async function conversation(cluster: MeshCluster, place: string, ip: stri
   let heard = "";
   child.stdout.on("data", (bytes: Buffer) => (heard += bytes.toString()));
   child.stdin.on("error", () => undefined);
-  const hears = async (isEnough: () => boolean): Promise<boolean> => {
-    for (const end = Date.now() + PATIENCE_MS; !isEnough() && Date.now() < end;) await sleep(50);
+  const hears = async (isEnough: () => boolean, withinMs: number): Promise<boolean> => {
+    for (const end = Date.now() + withinMs; !isEnough() && Date.now() < end;) await sleep(50);
     return isEnough();
   };
   // The server speaks first.
-  await hears(() => heard.includes("\n"));
+  await hears(() => heard.includes("\n"), PATIENCE_MS);
   return {
-    async answers(words) {
+    async answers(words, withinMs = PATIENCE_MS) {
       child.stdin.write(`${words}\n`);
-      return hears(() => heard.includes(`${words}\n`));
+      return hears(() => heard.includes(`${words}\n`), withinMs);
     },
     stop: () => void child.kill("SIGKILL"),
   };
