@@ -206,7 +206,7 @@ function addProxyCommand(program: Command, { host, terminal }: CliContext, other
     .addHelpText("after", "\nExample:\n  weft proxy -c bootstrap.yaml")
     .action(async ({ configPath }: { readonly configPath: string }) => {
       const [{ bundledPrograms }, { preloaded, programFile }] = await Promise.all([import("./up/bundled-programs.ts"), import("#model/config.ts")]);
-      const programs = await bundledPrograms(host, terminal.sourceRoot);
+      const programs = await bundledPrograms(host, terminal);
       finish(await others.node([...preloaded(programs, terminal.sourceRoot), programFile(programs, "proxy"), "-c", configPath]));
     });
 }

@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Host } from "#host/host.ts";
+import type { Terminal } from "#cli/context.ts";
 import { programFile, type ProgramFolder } from "#model/config.ts";
 
 const PROGRAMS = ["supervisor", "control", "agent", "pods", "proxy", "cni"];
@@ -14,7 +15,9 @@ const BANNER = 'import { createRequire as bundleRequire } from "node:module"; co
 
 type BundlingHost = Pick<Host, "files" | "processes">;
 
-export async function bundledPrograms(host: BundlingHost, sourceRoot: string): Promise<ProgramFolder> {
+/** The terminal says, in one line, when programs will start more slowly than they could. */
+export async function bundledPrograms(host: BundlingHost, terminal: Pick<Terminal, "sourceRoot" | "pid" | "err">): Promise<ProgramFolder> {
+  const { sourceRoot } = terminal;
   const sources: ProgramFolder = { folder: `${sourceRoot}/src/bin`, extension: "ts" };
   const bundles: ProgramFolder = { folder: `${sourceRoot}/dist`, extension: "mjs" };
   const { files } = host;
@@ -23,13 +26,21 @@ export async function bundledPrograms(host: BundlingHost, sourceRoot: string): P
   if ((await files.readText(stamp).catch(() => "")) === digest) return bundles;
   const esbuild = `${sourceRoot}/node_modules/.bin/esbuild`;
   if ((await files.stat(esbuild)) === undefined) return sources;
+  // Of this process: several clusters may start at once from one checkout.
+  const unfinished = `${bundles.folder}/${terminal.pid}.new`;
   try {
-    await bundle(host, { esbuild, sourceRoot, sources, bundles });
+    await files.makeDirectory(unfinished);
+    await bundle(host, { esbuild, sourceRoot, sources, into: unfinished });
+    // Renamed one by one: a cluster that is running starts whole files, old or new.
+    for (const name of PROGRAMS) await files.rename(`${unfinished}/${name}.mjs`, programFile(bundles, name));
     await files.writeAtomic(stamp, digest);
     return bundles;
-  } catch {
-    // Slower, but as good: what cannot be written here may be somebody else's checkout.
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.trim() : String(error);
+    terminal.err(`weft: programs start from their sources, more slowly, because they cannot be bundled into ${bundles.folder}: ${reason}\n`);
     return sources;
+  } finally {
+    await files.remove(unfinished).catch(() => undefined);
   }
 }
 
@@ -37,20 +48,16 @@ interface Bundling {
   readonly esbuild: string;
   readonly sourceRoot: string;
   readonly sources: ProgramFolder;
-  readonly bundles: ProgramFolder;
+  readonly into: string;
 }
 
-async function bundle({ files, processes }: BundlingHost, { esbuild, sourceRoot, sources, bundles }: Bundling): Promise<void> {
-  await files.makeDirectory(bundles.folder);
+async function bundle({ processes }: BundlingHost, { esbuild, sourceRoot, sources, into }: Bundling): Promise<void> {
   const options = ["--bundle", "--platform=node", "--format=esm", "--target=node24", "--out-extension:.js=.mjs", "--log-level=error"];
   // koffi finds its native part from where it lies.
   const outside = ["--external:koffi", `--inject:${sourceRoot}/src/run/flush-compile-cache.ts`, `--banner:js=${BANNER}`];
   const entries = PROGRAMS.map((name) => programFile(sources, name));
-  const made = await processes.run([esbuild, ...entries, ...options, ...outside, `--outdir=${bundles.folder}.new`], { cwd: sourceRoot });
+  const made = await processes.run([esbuild, ...entries, ...options, ...outside, `--outdir=${into}`], { cwd: sourceRoot });
   if (made.code !== 0) throw new Error(made.stderr);
-  // Renamed one by one: a cluster that is running starts whole files, old or new.
-  for (const name of PROGRAMS) await files.rename(`${bundles.folder}.new/${name}.mjs`, programFile(bundles, name));
-  await files.remove(`${bundles.folder}.new`);
 }
 
 /** Of everything that a bundle is made from: the sources, and the locked dependencies. */

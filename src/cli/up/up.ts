@@ -139,7 +139,7 @@ async function beginSession(
   options: Omit<UpOptions, "nodes"> & Pick<SessionOptions, "nodes" | "stateDir" | "images" | "onExited"> & { readonly began: () => void },
 ): Promise<Session> {
   const { host, terminal } = context;
-  const ownPrograms = await bundledPrograms(host, terminal.sourceRoot);
+  const ownPrograms = await bundledPrograms(host, terminal);
   const programs = options.programs === undefined ? ownPrograms : ({ folder: absolute(terminal.cwd, options.programs), extension: "ts" } as const);
   return Session.begin(host, terminal, { ...options, programs, ownPrograms }, options.began).catch((error: unknown) => {
     throw error instanceof CliError && error.message === "already running" ? betweenStates(options.name) : error;
