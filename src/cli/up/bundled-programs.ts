@@ -13,6 +13,9 @@ const PROGRAMS = ["supervisor", "control", "agent", "pods", "proxy", "cni"];
 /** CommonJS dependencies call `require` of Node's own modules; a bundle that is a module has none of its own. */
 const BANNER = 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);';
 
+/** esbuild's first message and where in which file; a stack of its own program follows. */
+const REASON_LINES = 3;
+
 type BundlingHost = Pick<Host, "files" | "processes">;
 
 /** The terminal says, in one line, when programs will start more slowly than they could. */
@@ -36,7 +39,7 @@ export async function bundledPrograms(host: BundlingHost, terminal: Pick<Termina
     await files.writeAtomic(stamp, digest);
     return bundles;
   } catch (error) {
-    const reason = error instanceof Error ? error.message.trim() : String(error);
+    const reason = (error instanceof Error ? error.message : String(error)).trim().split("\n", REASON_LINES).join("\n");
     terminal.err(`weft: programs start from their sources, more slowly, because they cannot be bundled into ${bundles.folder}: ${reason}\n`);
     return sources;
   } finally {
