@@ -31,7 +31,7 @@ export async function contestants(root: string): Promise<readonly Contestant[]> 
 }
 
 async function weft(root: string): Promise<Contestant> {
-  const programs = await bundledPrograms(realHost(), root);
+  const programs = await bundledPrograms(realHost(), { sourceRoot: root, pid: process.pid, err: (text) => void process.stderr.write(text) });
   if (programs.extension === "ts") console.log("NOTE: no bundle could be made in dist/, so weft runs from its sources: it starts slower and is larger");
   const node = [...PROXY_NODE_OPTIONS, ...preloaded(programs, root), programFile(programs, "proxy")];
   return { name: "weft", command: (hop) => [process.execPath, ...node, "-c", writeBootstrap(hop)] };
