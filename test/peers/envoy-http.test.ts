@@ -25,15 +25,18 @@ const UNCOMPARED = new Set(["date", "x-envoy-upstream-service-time"]);
 
 function comparable(listener: string, text: string): HttpAnswer {
   const { status, headers, body } = readAnswer(text);
+  // What the codec refuses in the middle of a body is answered before the route's own headers.
+  const isCodecs = status === 400 && body === "Bad Request";
   const kept = Object.entries(headers).filter(
-    ([name]) => !UNCOMPARED.has(name) && !(name === "content-length" && listener === "edge" && body.includes("x-forwarded-for")),
+    ([name]) =>
+      !UNCOMPARED.has(name) && !(isCodecs && name === "x-config") && !(name === "content-length" && listener === "edge" && body.includes("x-forwarded-for")),
   );
   return {
     status,
     headers: Object.fromEntries(kept.sort(([a], [b]) => (a < b ? -1 : 1))),
     body: body
       // What is left of the time for another try.
-      .replace(/"x-envoy-expected-rq-timeout-ms":"14\d\d\d"/, '"x-envoy-expected-rq-timeout-ms":"14xxx"')
+      .replace(/"x-envoy-expected-rq-timeout-ms":"1[0-4]\d\d\d"/, '"x-envoy-expected-rq-timeout-ms":"14xxx"')
       // Envoy writes a loopback client into x-forwarded-for as the machine's own address; Weft as what it is.
       .replace(/("x-forwarded-for":"(?:[^"]*,)?)(?!127\.0\.0\.1)[\d.]+"/, listener === "edge" ? '$1127.0.0.1"' : "$&"),
   };
@@ -94,6 +97,19 @@ describe("Weft's proxy and Envoy, from one bootstrap", { skip: skipWithoutEnvoy 
     it(`answer knowingly otherwise: ${title(send)}: ${why}`, async () => {
       const [weft, envoy] = await both("apart", send);
       assert.deepEqual([weft.status, envoy.status], statuses);
+    });
+
+  for (const [what, send] of [
+    ["while it sends", "POST /body HTTP/1.1\r\nhost: any.test\r\ncontent-length: 10\r\n\r\nhello"],
+    ["while it waits", "GET /slow HTTP/1.1\r\nhost: any.test\r\n\r\n"],
+    ["in the middle of a head", "GET /exact HTTP/1.1\r\nhost: any"],
+    ["before it says anything", ""],
+  ] as const)
+    it(`part alike with a client that goes away ${what}`, async () => {
+      for (const side of [sides.weft, sides.envoy]) {
+        await rawExchange({ port: side.port("ingress"), send, resetAfterMs: 60 });
+        await rawExchange({ port: side.port("ingress"), send: [send, ""], end: true, silenceMs: 3_000 });
+      }
     });
 
   it("have the same counters after this traffic", async () => {

@@ -102,6 +102,7 @@ export const BODIES: readonly string[] = [
   send("POST", "/body"),
   send("POST", "/body", "transfer-encoding: chunked\r\n", "3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n"),
   send("POST", "/body", "transfer-encoding: chunked\r\n", "0\r\n\r\n"),
+  send("POST", "/body", "transfer-encoding: chunked\r\n", "zz\r\n"),
   send("POST", "/body", "transfer-encoding: Chunked\r\n", "003\r\nabc\r\n0\r\ntrailer: a\r\n\r\n"),
   send("PUT", "/body", "content-length: 5\r\nexpect: 100-continue\r\n", "hello"),
   ...["DELETE", "OPTIONS", "TRACE", "PUT", "FOO"].map((method) => send(method, "/body")),

@@ -74,6 +74,14 @@ export abstract class ExchangeRecord implements AccessRecord, RequestView, Measu
     return act?.kind === "forward" ? act.idleTimeoutMs : undefined;
   }
 
+  // Back-pressure goes straight through.
+  onWritable(): void {
+    this.attempt?.resume();
+  }
+  upstreamWritable(): void {
+    this.stream.resumeRequest();
+  }
+
   // What decisions see of the request.
   get method(): string {
     return this.head.method;

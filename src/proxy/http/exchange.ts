@@ -232,25 +232,19 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     if (this.#done) return;
     this.flags = detail === "downstream_remote_disconnect" ? FLAG.downstreamTermination : FLAG.downstreamProtocolError;
     if (this.head.upgrade !== undefined && this.#responding) this.flags = "";
-    // The codec has answered for us.
-    if (failure === "protocol-error" && !this.#responding) this.status = 400;
+    this.#isCutOff = failure !== "protocol-error" || this.#responding;
+    // Else the codec has answered.
+    if (!this.#isCutOff) Object.assign(this, { status: 400, bytesSent: "Bad Request".length });
     this.statusDetails ??= detail;
-    if (this.cluster !== undefined && this.attempt !== undefined && !this.#responding) this.cluster.stats.rqCancelled.value++;
-    this.manager.stats.rqRxReset.value++;
+    if (this.attempt !== undefined && !this.attempt.attached) this.attempt.cluster.stats.rqCancelled.value++;
+    // What was answered early is counted as a reset at its end.
+    if (this.status === 0 || !this.isAnsweredEarly) this.manager.stats.rqRxReset.value++;
     this.attempt?.cancel();
     this.#finish();
   }
 
-  onWritable(): void {
-    this.attempt?.resume();
-  }
-
   onComplete(): void {
     this.#finish();
-  }
-
-  upstreamWritable(): void {
-    this.stream.resumeRequest();
   }
 
   // The upstream's half, told by the attempt at hand.

@@ -11,7 +11,7 @@ import type { HttpHolder } from "#proxy/listen/compile-listener.ts";
 import type { ConnectionManager } from "./connection-manager.ts";
 import { Exchange } from "./exchange.ts";
 import { lookEveryMs, timedOut, timeLeftMs } from "./stream-timeouts.ts";
-import { refusedRequest } from "./refused-request.ts";
+import { brokenOffRequest, refusedRequest } from "./refused-request.ts";
 
 export class HttpConnection implements ConnectionHandler {
   readonly #machine: ProxyMachine;
@@ -29,6 +29,8 @@ export class HttpConnection implements ConnectionHandler {
   readonly #startedAtMs: number;
   #exchange: Exchange | undefined;
   #closedByPeer = false;
+  #wasActive = false;
+  #hasSpoken = false;
 
   constructor(machine: ProxyMachine, holder: HttpHolder, downstream: Downstream, open: OpenConnections) {
     this.#machine = machine;
@@ -52,9 +54,7 @@ export class HttpConnection implements ConnectionHandler {
     this.#codec = new Http1ServerConnection(this.#connection, settings, this);
     const { stats } = manager;
     stats.cxTotal.value++;
-    stats.cxHttp1Total.value++;
     stats.cxActive.value++;
-    stats.cxHttp1Active.value++;
     if (downstream.tls !== undefined) {
       stats.cxSslTotal.value++;
       stats.cxSslActive.value++;
@@ -64,6 +64,7 @@ export class HttpConnection implements ConnectionHandler {
   }
 
   onData(bytes: Uint8Array): void {
+    if (!this.#hasSpoken) this.#speaks();
     this.#manager.stats.rxBytes.value += bytes.length;
     this.#downstream.bytesReceived += bytes.length;
     this.#codec.onData(bytes);
@@ -71,8 +72,15 @@ export class HttpConnection implements ConnectionHandler {
     if (this.#codec.readingHead && this.#waitsFor === "request") this.#await();
   }
 
+  /** What it speaks is known by the first bytes. */
+  #speaks(): void {
+    this.#hasSpoken = true;
+    this.#manager.stats.cxHttp1Total.value++;
+    this.#manager.stats.cxHttp1Active.value++;
+  }
+
   onEnd(): void {
-    if (!this.#codec.closed) this.#closedByPeer = true;
+    if (!this.#codec.closed) this.#leaves();
     this.#codec.onEnd();
   }
 
@@ -84,14 +92,27 @@ export class HttpConnection implements ConnectionHandler {
     this.#machine.wheel.cancel(this.#deadline);
     const { stats } = this.#manager;
     stats.cxActive.value--;
-    stats.cxHttp1Active.value--;
+    if (this.#hasSpoken) stats.cxHttp1Active.value--;
     if (this.#downstream.tls !== undefined) stats.cxSslActive.value--;
     stats.txBytes.value += this.#downstream.takeSentBytes();
-    const byPeer = this.#closedByPeer || !this.#codec.closed;
-    stats.closed({ byPeer, active: this.#exchange?.done === false, durationMs: this.#machine.turn.ms - this.#startedAtMs });
+    if (!this.#codec.closed && !this.#closedByPeer) this.#leaves();
+    const active = this.#wasActive || this.#exchange?.done === false;
+    stats.closed({ byPeer: this.#closedByPeer, active, durationMs: this.#machine.turn.ms - this.#startedAtMs });
     this.#open.delete(this);
     this.#codec.onClose();
     this.#downstream.end();
+  }
+
+  /** The peer goes, maybe in the middle of something: a head that never came to its end counts as a request, too. */
+  #leaves(): void {
+    const { stats } = this.#manager;
+    this.#closedByPeer = true;
+    this.#wasActive = this.#exchange?.done === false || this.#codec.readingHead;
+    if (!this.#codec.readingHead) return;
+    stats.rqTotal.value++;
+    stats.rqHttp1Total.value++;
+    stats.rqRxReset.value++;
+    if (this.#manager.accessLogs.any) this.#manager.accessLogs.write(brokenOffRequest(this.#machine, this.#downstream));
   }
 
   /** Closes when idle, else after the exchange at hand. */

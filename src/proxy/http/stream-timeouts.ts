@@ -16,18 +16,22 @@ type Limits = Pick<ConnectionManager, "requestTimeoutMs" | "streamIdleTimeoutMs"
 
 /** Until the first of its limits; Infinity: it has none. */
 export function timeLeftMs(stream: TimedStream, limits: Limits, nowMs: number): number {
-  const idleMs = stream.idleTimeoutMs ?? limits.streamIdleTimeoutMs;
-  const untilIdle = idleMs > 0 ? stream.activeAtMs + idleMs - nowMs : Infinity;
-  return Math.min(untilIdle, arrivesIn(stream, limits, nowMs));
+  return Math.min(movesIn(stream, limits, nowMs), arrivesIn(stream, limits, nowMs));
+}
+
+function movesIn(stream: TimedStream, { streamIdleTimeoutMs }: Limits, nowMs: number): number {
+  const idleMs = stream.idleTimeoutMs ?? streamIdleTimeoutMs;
+  return idleMs > 0 ? stream.activeAtMs + idleMs - nowMs : Infinity;
 }
 
 function arrivesIn(stream: TimedStream, { requestTimeoutMs }: Limits, nowMs: number): number {
   return requestTimeoutMs > 0 && !stream.requestWhole ? stream.startedAtMs + requestTimeoutMs - nowMs : Infinity;
 }
 
-/** Envoy's words: who is still sending was too slow (408), else the upstream was (504). */
+/** Envoy's words: who is still sending was too slow (408), else the upstream was (504). The limit that came first counts. */
 export function timedOut(stream: TimedStream, limits: Limits, nowMs: number): OwnAnswer & { readonly stat: "rqTimeout" | "rqIdleTimeout" } {
-  if (arrivesIn(stream, limits, nowMs) <= 0) return { status: 408, body: "request timeout", details: "request_overall_timeout", stat: "rqTimeout" };
+  if (arrivesIn(stream, limits, nowMs) < movesIn(stream, limits, nowMs))
+    return { status: 408, body: "request timeout", details: "request_overall_timeout", stat: "rqTimeout" };
   const status = stream.requestWhole ? 504 : 408;
   return { status, body: "stream timeout", details: "stream_idle_timeout", flags: FLAG.streamIdleTimeout, stat: "rqIdleTimeout" };
 }
