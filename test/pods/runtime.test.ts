@@ -59,7 +59,7 @@ describe("pods in a real cluster", { timeout: 300_000, skip: withoutKubectl }, (
 
   test("init containers run first, and hooks when they should", async () => {
     assert.equal(await kubectl.run("logs", "everything", "-c", "prepare"), "preparing\n");
-    assert.equal(await inside("cat /work/made /work/started"), "prepared\nstarted\n");
+    assert.equal(await inside("cat /scratch/made /scratch/started"), "prepared\nstarted\n");
   });
 
   test("volumes have their files, with their modes, and read-only where they are", async () => {
@@ -68,7 +68,7 @@ describe("pods in a real cluster", { timeout: 300_000, skip: withoutKubectl }, (
       'blueone\nKEYbluehushapp="everything"\ntier="front"\n',
     );
     assert.equal(await inside("stat -Lc %a /secret/tls/key.pem /etc/settings/SIZE"), "400\n644\n");
-    assert.match(await inside("touch /etc/settings/x 2>&1; touch /usr/x 2>&1; touch /work/x && echo written"), /Read-only[^]*Read-only[^]*written/);
+    assert.match(await inside("touch /etc/settings/x 2>&1; touch /usr/x 2>&1; touch /scratch/x && echo written"), /Read-only[^]*Read-only[^]*written/);
   });
 
   test("a change of a ConfigMap reaches the files of pods that run", async () => {

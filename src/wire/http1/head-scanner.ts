@@ -113,7 +113,7 @@ export class HeadScanner {
         // An empty line before the start line is skipped (RFC 9112 2.2).
         line += 2;
       } else {
-        const next = this.#started ? this.#header(bytes, line, { base, end }) : this.#startLine(bytes, line, { base, end });
+        const next = this.#started ? this.#header(bytes, line, base, end) : this.#startLine(bytes, line, base, end);
         if (next < 0) {
           // Where the bytes were cut must not matter: also a bad line is refused when it is whole.
           const isWhole = search >= 0 || indexOfLf(bytes, line, end) >= 0;
@@ -136,7 +136,7 @@ export class HeadScanner {
   }
 
   /** Position of the next line; -1: not whole, or `problem`. */
-  #startLine(bytes: Uint8Array, line: number, { base, end }: { base: number; end: number }): number {
+  #startLine(bytes: Uint8Array, line: number, base: number, end: number): number {
     const lf = indexOfLf(bytes, line, end);
     if (lf < 0) return -1;
     if (lf === line || bytes[lf - 1] !== CR) return this.#fail(PROBLEMS.bareLf);
@@ -147,7 +147,7 @@ export class HeadScanner {
     return lf + 1;
   }
 
-  #header(bytes: Uint8Array, line: number, { base, end }: { base: number; end: number }): number {
+  #header(bytes: Uint8Array, line: number, base: number, end: number): number {
     let i = line;
     let hash = 0;
     let b = 0;
