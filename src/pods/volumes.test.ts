@@ -119,11 +119,11 @@ describe("a mount", () => {
   const cases: readonly { readonly name: string; readonly mount: NonNullable<Container["volumeMounts"]>[number]; readonly want: readonly string[] | string }[] =
     [
       { name: "of a ConfigMap is read-only", mount: { name: "cfg", mountPath: "/cfg" }, want: ["/volumes/cfg /cfg ro"] },
-      { name: "of an emptyDir can be written", mount: { name: "work", mountPath: "/scratch/" }, want: ["/volumes/scratch /scratch"] },
-      { name: "may ask not to write", mount: { name: "work", mountPath: "/scratch", readOnly: true }, want: ["/volumes/scratch /scratch ro"] },
+      { name: "of an emptyDir can be written", mount: { name: "work", mountPath: "/scratch/" }, want: ["/volumes/work /scratch"] },
+      { name: "may ask not to write", mount: { name: "work", mountPath: "/scratch", readOnly: true }, want: ["/volumes/work /scratch ro"] },
       { name: "of one file", mount: { name: "cfg", mountPath: "/etc/app/a.conf", subPath: "a.conf" }, want: ["/volumes/cfg/a.conf /etc/app/a.conf ro"] },
       { name: "of a file named by the environment", mount: { name: "cfg", mountPath: "/x", subPathExpr: "$(WHO)" }, want: ["/volumes/cfg/me /x ro"] },
-      { name: "into /var/run is one into /run", mount: { name: "work", mountPath: "/var/run/app" }, want: ["/volumes/scratch /run/app"] },
+      { name: "into /var/run is one into /run", mount: { name: "work", mountPath: "/var/run/app" }, want: ["/volumes/work /run/app"] },
       {
         name: "of a part of an emptyDir is refused: a link in it would be followed outside",
         mount: { name: "work", mountPath: "/x", subPath: "a" },
