@@ -29,7 +29,7 @@ import {
   sealedAddress,
   sealedCopy,
 } from "./memory.ts";
-import { atTurnEnd, isServing, type Readable, unwatch, watch } from "./readiness.ts";
+import { atTurnEnd, isServing, type Readable, readAgain, unwatch, watch } from "./readiness.ts";
 
 /** Above this much unsent a connection asks for patience: `onDrain` follows. */
 const HIGH_WATER_BYTES = 65_536;
@@ -137,11 +137,15 @@ export class NodeConnection implements Connection, Readable {
   }
 
   /** The socket has something to read. */
-  readable(): void {
-    const length = libc().recvAt(this.#fd, readAddress(), this.#tls === undefined ? READ_BYTES : TLS_READ_BYTES, MSG_DONTWAIT);
+  readable(isLast: boolean): void {
+    const most = this.#tls === undefined ? READ_BYTES : TLS_READ_BYTES;
+    const length = libc().recvAt(this.#fd, readAddress(), most, MSG_DONTWAIT);
+    // A short read has emptied the socket; only its end, if it has come, is still to be read.
+    if (length === most || (isLast && length > 0)) readAgain(this.#fd);
     if (length < 0) {
       const errno = libc().errno();
-      if (errno !== EAGAIN && errno !== EINTR) this.fail(errnoName(errno), `recv: ${errnoName(errno)}`);
+      if (errno === EINTR) readAgain(this.#fd);
+      else if (errno !== EAGAIN) this.fail(errnoName(errno), `recv: ${errnoName(errno)}`);
     } else if (length === 0) {
       this.#sawEnd = true;
       unwatch(this.#fd, this, false);

@@ -9,16 +9,27 @@
 import { foreign, lastError } from "#host/real/libc.ts";
 
 export interface Readable {
-  /** There are bytes to read, or the end, or an error. Called again in the next turn when some are left. */
-  readable(): void;
+  /**
+   * There are bytes to read, or the end, or an error. Not called again for what is left of them (edge-triggered: asking
+   * the kernel a second time about each socket cost 3 % of a proxied request): who reads less than all says `readAgain`.
+   * `isLast`: the peer has closed its half, or the connection is broken.
+   */
+  readable(isLast: boolean): void;
 }
 
 const UV_POLL = 8;
 const UV_READABLE = 1;
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLLIN = 1;
+const EPOLLERR = 8;
+const EPOLLHUP = 0x10;
+const EPOLLRDHUP = 0x2000;
+const EPOLLET = 0x8000_0000;
+const ENDS = EPOLLERR | EPOLLHUP | EPOLLRDHUP;
+const WANTED = EPOLLIN + EPOLLRDHUP + EPOLLET;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
+const EPOLL_CTL_MOD = 3;
 /** struct epoll_event is packed on x86-64 only; its data is 64 bits of which we use the lower ones. */
 const EVENT_BYTES = process.arch === "x64" ? 12 : 16;
 const DATA_OFFSET = process.arch === "x64" ? 4 : 8;
@@ -61,12 +72,21 @@ export function atTurnEnd(run: () => void): void {
 export function watch(fd: number, reader: Readable): boolean {
   const c = (calls ??= start());
   if (watched[fd] === reader) return true;
-  event.writeUInt32LE(EPOLLIN, 0);
-  event.writeInt32LE(fd, DATA_OFFSET);
-  if (c.epoll_ctl(c.epollFd, EPOLL_CTL_ADD, fd, event) < 0) return false;
+  if (c.epoll_ctl(c.epollFd, EPOLL_CTL_ADD, fd, eventOf(fd)) < 0) return false;
   if (watched[fd] === undefined && watchedCount++ === 0) c.hold();
   watched[fd] = reader;
   return true;
+}
+
+/** Whoever watches `fd` is called again, in the next turn, if there is still something to read. */
+export function readAgain(fd: number): void {
+  calls?.epoll_ctl(calls.epollFd, EPOLL_CTL_MOD, fd, eventOf(fd));
+}
+
+function eventOf(fd: number): Uint8Array {
+  event.writeUInt32LE(WANTED, 0);
+  event.writeInt32LE(fd, DATA_OFFSET);
+  return event;
 }
 
 /** `closing`: the descriptor is about to be closed, or is closed. */
@@ -84,7 +104,8 @@ function serve(): void {
   serving = true;
   for (let i = 0; i < count; i++) {
     try {
-      watched[eventWords[i * EVENT_WORDS + DATA_WORD] ?? -1]?.readable();
+      const word = i * EVENT_WORDS;
+      watched[eventWords[word + DATA_WORD] ?? -1]?.readable(((eventWords[word] ?? 0) & ENDS) !== 0);
     } catch (error) {
       throwLater(error);
     }
