@@ -151,7 +151,8 @@ export class HeadScanner {
     let i = line;
     let hash = 0;
     let b = 0;
-    while (i < end && ((OCTETS[(b = bytes[i] ?? 0)] ?? 0) & TOKEN) !== 0) {
+    const octets = OCTETS;
+    while (i < end && ((octets[(b = bytes[i] ?? 0)] ?? 0) & TOKEN) !== 0) {
       hash = hashStep(hash, b);
       i++;
     }

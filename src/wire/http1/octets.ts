@@ -1,3 +1,11 @@
+/** Octets by name; before the table, whose making keeps bundlers from putting later numbers where they are used. */
+export const HTAB = 9;
+export const LF = 10;
+export const CR = 13;
+export const SP = 32;
+export const COLON = 58;
+export const DEL = 127;
+
 /** Classes of octets (RFC 9110 5.6.2, 5.5), one table look-up each. */
 export const TOKEN = 1;
 /** Allowed in a header value: HTAB, SP, visible, obs-text. */
@@ -22,10 +30,3 @@ function makeTable(): Uint8Array {
   for (let b = 0x21; b < 0x7f; b++) table[b] = (table[b] ?? 0) | TARGET;
   return table;
 }
-
-export const HTAB = 9;
-export const LF = 10;
-export const CR = 13;
-export const SP = 32;
-export const COLON = 58;
-export const DEL = 127;
