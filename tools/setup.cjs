@@ -15,13 +15,24 @@ const root = path.dirname(__dirname);
 
 /** Program -> Debian package. A cluster cannot do without these. */
 const CLUSTER = { ip: "iproute2", nft: "nftables", bwrap: "bubblewrap", unshare: "util-linux", nsenter: "util-linux", setpriv: "util-linux", mount: "mount" };
+/** Its visitors ask with curl. */
+const DEMO = { ...CLUSTER, curl: "curl" };
 /** What the tests and benchmarks compare with; tests that miss one say so and are skipped. */
-const PEERS = { curl: "curl", dig: "dnsutils", conntrack: "conntrack", tshark: "tshark" };
+const PEERS = {
+  curl: "curl",
+  dig: "dnsutils",
+  conntrack: "conntrack",
+  socat: "socat",
+  openssl: "openssl",
+  script: "bsdutils",
+  zsh: "zsh",
+  fish: "fish",
+};
 const BENCH = { wrk: "wrk", nginx: "nginx-light", haproxy: "haproxy" };
 
 const TASKS = {
-  demo: { command: ["tools/demo.ts"], needs: CLUSTER },
-  "demo:once": { command: ["tools/demo.ts", "--once"], needs: CLUSTER },
+  demo: { command: ["tools/demo.ts"], needs: DEMO },
+  "demo:once": { command: ["tools/demo.ts", "--once"], needs: DEMO },
   test: { command: ["tools/check.ts"], needs: CLUSTER, wants: PEERS },
   "test:long": { command: ["tools/check.ts", "--long"], needs: CLUSTER, wants: { ...PEERS, ...BENCH } },
   bench: { command: ["bench/bench.ts"], needs: CLUSTER, wants: BENCH },
