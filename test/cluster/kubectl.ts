@@ -21,7 +21,7 @@ export type Kubectl = (args: readonly string[], options?: RunOptions) => Promise
 export const withoutKubectl: string | false =
   spawnSync("kubectl", ["version", "--client"], { stdio: "ignore" }).status === 0
     ? false
-    : "kubectl is not installed: curl -LO https://dl.k8s.io/release/v1.33.1/bin/linux/amd64/kubectl && install kubectl /usr/local/bin/ to run this";
+    : "kubectl is not installed: apt-get install kubernetes-client (1.27 or newer)";
 
 /** A command that takes longer hangs. */
 const PATIENCE_MS = 90_000;
