@@ -29,8 +29,8 @@ export function reviewsVersion(answer: Answer): string {
   return /^reviews-(v\d+)-/.exec(podname ?? "")?.[1] ?? `status ${answer.status}`;
 }
 
-/** Counts what `ask` says, `times` times, 16 at once. */
-export async function tally(times: number, ask: () => Promise<string>): Promise<ReadonlyMap<string, number>> {
+/** Counts what `ask` says, `times` times. */
+export async function tally(times: number, ask: () => Promise<string>, atOnce = 16): Promise<ReadonlyMap<string, number>> {
   const counts = new Map<string, number>();
   let left = times;
   const worker = async (): Promise<void> => {
@@ -40,6 +40,6 @@ export async function tally(times: number, ask: () => Promise<string>): Promise<
       counts.set(said, (counts.get(said) ?? 0) + 1);
     }
   };
-  await Promise.all(Array.from({ length: 16 }, worker));
+  await Promise.all(Array.from({ length: atOnce }, worker));
   return counts;
 }
