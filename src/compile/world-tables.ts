@@ -3,6 +3,7 @@
  * depend on does not count as a change: resourceVersion, generation, managedFields, and the status that Weft itself writes
  * on mesh kinds (or every status write would push everything).
  */
+import { kindsWithStatus } from "#compile/status/kinds-with-status.ts";
 import { structurallyEqual } from "#lib/equal.ts";
 import type { Incremental, Index, Read, Table } from "#lib/incremental.ts";
 import { kindIds, type KindId, type Kinds } from "#model/kinds.ts";
@@ -18,18 +19,7 @@ interface KindTable {
   readonly byNamespace: Index<KubeObject>;
 }
 
-const withOurStatus: ReadonlySet<KindId> = new Set<KindId>([
-  "VirtualService",
-  "DestinationRule",
-  "IstioGateway",
-  "PeerAuthentication",
-  "AuthorizationPolicy",
-  "GatewayClass",
-  "Gateway",
-  "HTTPRoute",
-  "Deployment",
-  "ReplicaSet",
-]);
+const withOurStatus: ReadonlySet<KindId> = new Set<KindId>([...kindsWithStatus, "Deployment", "ReplicaSet"]);
 
 export class WorldTables {
   readonly #kinds: ReadonlyMap<KindId, KindTable>;

@@ -3,7 +3,8 @@
  * is known from what each of them read; so a change of one Service looks at the routes to it and at nothing else.
  */
 import type { ObjectChange } from "#client/informer.ts";
-import { kindsWithStatus, statusOf, withTimes } from "#compile/status/status.ts";
+import { kindsWithStatus } from "#compile/status/kinds-with-status.ts";
+import { statusOf, withTimes } from "#compile/status/status.ts";
 import { WorldTables } from "#compile/world-tables.ts";
 import { structurallyEqual } from "#lib/equal.ts";
 import { Incremental } from "#lib/incremental.ts";

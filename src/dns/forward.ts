@@ -3,7 +3,8 @@ import type { Host } from "#host/host.ts";
 import type { DatagramSocket, SocketAddress } from "#host/net.ts";
 import { decodeMessage } from "#wire/dns/decode.ts";
 import { encodeMessage } from "#wire/dns/encode.ts";
-import { CLASS_IN, type DnsMessage } from "#wire/dns/message.ts";
+import type { DnsMessage } from "#wire/dns/message.ts";
+import { questionMessage } from "#wire/dns/question.ts";
 import type { Answer, Query } from "#decide/name/query.ts";
 import { failure } from "./query.ts";
 import { FrameReader, frame } from "./tcp-frames.ts";
@@ -57,24 +58,8 @@ export async function openForwarder(host: Pick<Host, "net" | "clock" | "random">
   };
 }
 
-function questionOf(query: Query, id: number): DnsMessage {
-  return {
-    id,
-    response: false,
-    opcode: 0,
-    authoritative: false,
-    truncated: false,
-    recursionDesired: true,
-    recursionAvailable: false,
-    authenticData: false,
-    checkingDisabled: false,
-    rcode: 0,
-    questions: [{ name: query.name, type: query.type, class: CLASS_IN }],
-    answers: [],
-    authorities: [],
-    additionals: [],
-    edns: { udpSizeBytes: UDP_SIZE_BYTES, version: 0, dnssecOk: false },
-  };
+function questionOf({ name, type }: Query, id: number): DnsMessage {
+  return questionMessage({ id, name, type, edns: { udpSizeBytes: UDP_SIZE_BYTES, version: 0, dnssecOk: false } });
 }
 
 /** An answer must repeat the question: the second thing that somebody who guesses must know. */

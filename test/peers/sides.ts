@@ -4,10 +4,10 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureEnvoy } from "#tools/peers.ts";
+import { adminPage } from "./admin-page.ts";
 
 const envoy = ensureEnvoy();
 /** For `describe`: a reason when this machine has no Envoy. */
@@ -115,17 +115,4 @@ interface ListenersPage {
 
 function failed(message: string): never {
   throw new Error(message);
-}
-
-function adminPage(socketPath: string, path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (bytes: Buffer) => chunks.push(bytes));
-      response.on("end", () => resolve(Buffer.concat(chunks).toString()));
-      response.on("error", reject);
-    });
-    call.on("error", reject);
-    call.end();
-  });
 }

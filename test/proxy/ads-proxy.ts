@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { request } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +9,7 @@ import { realHost } from "#host/real/real.ts";
 import type { ProxyPlans } from "#model/plan/proxy-plan.ts";
 import { PROXY_NODE_OPTIONS } from "#model/config.ts";
 import { DELTA_ADS, startXds } from "#xds/xds.ts";
+import { adminPage } from "../peers/admin-page.ts";
 
 export interface AdsProxy {
   /** Of its only listener. */
@@ -101,19 +101,6 @@ function bootstrap(folder: string): object {
       ],
     },
   };
-}
-
-function adminPage(socketPath: string, path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (bytes: Buffer) => chunks.push(bytes));
-      response.on("end", () => resolve(Buffer.concat(chunks).toString()));
-      response.on("error", reject);
-    });
-    call.on("error", reject);
-    call.end();
-  });
 }
 
 function failed(): never {

@@ -6,7 +6,8 @@ import { imagineWorld } from "#compile/imagine/imagine.ts";
 import { admitManifests, parseManifests } from "#model/manifests.ts";
 import { objectKey } from "#model/object.ts";
 import { worldReader } from "#model/world.ts";
-import { kindsWithStatus, statusOf, warnings, withTimes } from "./status.ts";
+import { kindsWithStatus } from "./kinds-with-status.ts";
+import { statusOf, warnings, withTimes } from "./status.ts";
 
 const folder = new URL("testdata/", import.meta.url);
 const read = (file: string): string => readFileSync(new URL(file, folder), "utf8");

@@ -25,18 +25,6 @@ import { istioStatus } from "./istio-status.ts";
 
 export { withTimes };
 
-/** Kinds whose status Weft writes. */
-export const kindsWithStatus = [
-  "VirtualService",
-  "DestinationRule",
-  "IstioGateway",
-  "PeerAuthentication",
-  "AuthorizationPolicy",
-  "GatewayClass",
-  "Gateway",
-  "HTTPRoute",
-] as const satisfies readonly KindId[];
-
 /** Findings about one object as it would be in this World. */
 export function findingsOf(kind: KindId, object: KubeObject, world: WorldReader): readonly Finding[] {
   switch (kind) {

@@ -8,7 +8,8 @@ import type { DatagramSocket, Net } from "#host/net.ts";
 import type { Random } from "#host/random.ts";
 import { decodeMessage } from "#wire/dns/decode.ts";
 import { encodeMessage } from "#wire/dns/encode.ts";
-import { CLASS_IN, type DnsMessage, TYPES } from "#wire/dns/message.ts";
+import { type DnsMessage, TYPES } from "#wire/dns/message.ts";
+import { questionMessage } from "#wire/dns/question.ts";
 
 /** Envoy's dns_refresh_rate. */
 const REFRESH_MS = 5_000;
@@ -111,23 +112,7 @@ export class Names {
 
 async function ask(options: { net: Net; clock: Clock; id: number; server: string; name: string }): Promise<DnsMessage | undefined> {
   const { net, clock, id, server, name } = options;
-  const question: DnsMessage = {
-    id,
-    response: false,
-    opcode: 0,
-    authoritative: false,
-    truncated: false,
-    recursionDesired: true,
-    recursionAvailable: false,
-    authenticData: false,
-    checkingDisabled: false,
-    rcode: 0,
-    questions: [{ name, type: TYPES.A, class: CLASS_IN }],
-    answers: [],
-    authorities: [],
-    additionals: [],
-    edns: undefined,
-  };
+  const question = questionMessage({ id, name, type: TYPES.A, edns: undefined });
   let settle: (answer: DnsMessage | undefined) => void = () => undefined;
   const answered = new Promise<DnsMessage | undefined>((resolve) => (settle = resolve));
   const socket: DatagramSocket = await net.bind({ address: { ip: server.includes(":") ? "::" : "0.0.0.0", port: 0 } }, ({ bytes, from }) => {
