@@ -94,8 +94,8 @@ export interface Connection {
    * (`writeBorrowed` does that when needed).
    */
   write(chunk: Uint8Array | string): void;
-  /** As write, but `bytes` is only valid during this call (the engine writes it at once or copies). */
-  writeBorrowed(bytes: Uint8Array): void;
+  /** As write, of bytes[start..end), but `bytes` is only valid during this call (the engine writes it at once or copies). */
+  writeBorrowed(bytes: Uint8Array, start?: number, end?: number): void;
   /** Sends what is queued now instead of at the end of the turn. */
   flush(): void;
   /** Bytes queued and not yet taken by the kernel. `onDrain` is called when it returns to 0 after having been above 64 KiB. */

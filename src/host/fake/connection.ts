@@ -123,8 +123,8 @@ export class FakeConnection implements Connection {
     this.#soon();
   }
 
-  writeBorrowed(bytes: Uint8Array): void {
-    this.write(bytes);
+  writeBorrowed(bytes: Uint8Array, start = 0, end = bytes.length): void {
+    this.write(bytes.subarray(start, end));
   }
 
   #soon(): void {

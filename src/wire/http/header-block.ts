@@ -3,7 +3,7 @@
  * kept beside it, and what it removes is only marked. So a head is forwarded by copying the text between the marks, and
  * a header costs a string only when somebody asks for its value.
  */
-import { bitOf, headerLine, type HeaderName, spells, uninternedName } from "./header-name.ts";
+import { bitOf, headerLine, type HeaderName, otherBitOf, spells, uninternedName } from "./header-name.ts";
 
 /** Per header: name start, name end, value start, value end, hash, state. Its line ends where the next one's name starts. */
 const WIDTH = 6;
@@ -28,7 +28,9 @@ export class HeaderBlock {
   #anyRemoved = false;
   /** Bits of all names that came from the wire: most look-ups end here. */
   #bits = 0;
+  #otherBits = 0;
   #addedBits = 0;
+  #addedOtherBits = 0;
 
   reset(): void {
     this.text = "";
@@ -37,7 +39,9 @@ export class HeaderBlock {
     this.linesEnd = 0;
     this.#anyRemoved = false;
     this.#bits = 0;
+    this.#otherBits = 0;
     this.#addedBits = 0;
+    this.#addedOtherBits = 0;
     this.#added = 0;
   }
 
@@ -57,7 +61,13 @@ export class HeaderBlock {
     at[base + 4] = hash;
     at[base + STATE] = KEPT;
     this.#bits |= bitOf(hash);
+    this.#otherBits |= otherBitOf(hash);
     this.count++;
+  }
+
+  /** False: surely not. */
+  #mayHave(name: HeaderName): boolean {
+    return ((this.#bits | this.#addedBits) & name.bit) !== 0 && ((this.#otherBits | this.#addedOtherBits) & name.otherBit) !== 0;
   }
 
   #is(i: number, name: HeaderName): boolean {
@@ -72,7 +82,7 @@ export class HeaderBlock {
   }
 
   has(name: HeaderName): boolean {
-    if (((this.#bits | this.#addedBits) & name.bit) === 0) return false;
+    if (!this.#mayHave(name)) return false;
     for (let i = 0; i < this.count; i++) if (this.#is(i, name)) return true;
     for (let i = 0; i < this.#added; i++) if (this.#addedNames[i]?.lower === name.lower) return true;
     return false;
@@ -80,7 +90,7 @@ export class HeaderBlock {
 
   /** Value; several headers of one name are joined by a comma (RFC 9110 5.3). */
   get(name: HeaderName): string | undefined {
-    if (((this.#bits | this.#addedBits) & name.bit) === 0) return undefined;
+    if (!this.#mayHave(name)) return undefined;
     let found: string | undefined;
     for (let i = 0; i < this.count; i++) {
       if (!this.#is(i, name)) continue;
@@ -96,7 +106,7 @@ export class HeaderBlock {
   }
 
   occurrences(name: HeaderName): number {
-    if (((this.#bits | this.#addedBits) & name.bit) === 0) return 0;
+    if (!this.#mayHave(name)) return 0;
     let n = 0;
     for (let i = 0; i < this.count; i++) if (this.#is(i, name)) n++;
     for (let i = 0; i < this.#added; i++) if (this.#addedNames[i]?.lower === name.lower) n++;
@@ -114,6 +124,7 @@ export class HeaderBlock {
 
   add(name: HeaderName, value: string): void {
     this.#addedBits |= name.bit;
+    this.#addedOtherBits |= name.otherBit;
     this.#addedNames[this.#added] = name;
     this.#addedValues[this.#added++] = value;
   }
@@ -124,14 +135,14 @@ export class HeaderBlock {
   }
 
   remove(name: HeaderName): void {
-    if ((this.#bits & name.bit) !== 0) {
+    if ((this.#bits & name.bit) !== 0 && (this.#otherBits & name.otherBit) !== 0) {
       for (let i = 0; i < this.count; i++) {
         if (!this.#is(i, name)) continue;
         this.#at[i * WIDTH + STATE] = REMOVED;
         this.#anyRemoved = true;
       }
     }
-    if ((this.#addedBits & name.bit) === 0) return;
+    if ((this.#addedBits & name.bit) === 0 || (this.#addedOtherBits & name.otherBit) === 0) return;
     this.#removeAdded((lower) => lower === name.lower);
   }
 

@@ -5,8 +5,9 @@
 export interface HeaderName {
   readonly lower: string;
   readonly hash: number;
-  /** One bit of 32: a block that has no header with this bit does not have this one. */
+  /** One bit of 32 each: a block that lacks a header with either of them does not have this one. */
   readonly bit: number;
+  readonly otherBit: number;
   /** The line that was written last: most values are the same again and again (server, date, x-forwarded-proto). */
   lastValue: string;
   lastLine: string;
@@ -39,15 +40,15 @@ export function headerName(name: string): HeaderName {
 /** For names from the wire, which must not fill the table. */
 export function uninternedName(lower: string): HeaderName {
   const hash = hashName(lower);
-  return { lower, hash, bit: bitOf(hash), lastValue: "", lastLine: flat(`${lower}: \r\n`) };
+  return { lower, hash, bit: bitOf(hash), otherBit: otherBitOf(hash), lastValue: "", lastLine: `${lower}: \r\n` };
 }
 
 /** "name: value" with CRLF. */
 export function headerLine(name: HeaderName, value: string): string {
-  if (name.lastValue === value) return name.lastLine;
-  name.lastLine = flat(`${name.lower}: ${value}\r\n`);
+  // What is asked for a second time will be asked for again; what is never (an id) need not be made cheap to write.
+  if (name.lastValue === value) return flat(name.lastLine);
   name.lastValue = value;
-  return name.lastLine;
+  return (name.lastLine = `${name.lower}: ${value}\r\n`);
 }
 
 /** Text that was glued together is copied into one piece when a character of it is asked for: then it is cheap to write. */
@@ -58,6 +59,10 @@ function flat(text: string): string {
 
 export function bitOf(hash: number): number {
   return 1 << ((hash ^ (hash >> 5)) & 31);
+}
+
+export function otherBitOf(hash: number): number {
+  return 1 << ((hash >> 10) & 31);
 }
 
 /** Does text[start..end) spell the lower-case `lower`, whatever its case? */

@@ -93,7 +93,7 @@ export interface ClientStream {
 /** Where a codec writes: a connection of the host fits. */
 export interface ByteOutput {
   write(chunk: Uint8Array | string): void;
-  writeBorrowed(bytes: Uint8Array): void;
+  writeBorrowed(bytes: Uint8Array, start: number, end: number): void;
   readonly bufferedBytes: number;
   pause(): void;
   resume(): void;

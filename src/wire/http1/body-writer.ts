@@ -18,12 +18,9 @@ export class BodyWriter {
   /** False when the sender should wait. */
   write(output: ByteOutput, bytes: Uint8Array, start: number, end: number): boolean {
     if (this.silent || start === end) return true;
-    const slice = start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end);
-    if (this.chunked) {
-      output.write(`${(end - start).toString(16)}\r\n`);
-      output.writeBorrowed(slice);
-      output.write("\r\n");
-    } else output.writeBorrowed(slice);
+    if (this.chunked) output.write(`${(end - start).toString(16)}\r\n`);
+    output.writeBorrowed(bytes, start, end);
+    if (this.chunked) output.write("\r\n");
     return output.bufferedBytes < HIGH_WATER_BYTES;
   }
 

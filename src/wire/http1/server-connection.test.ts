@@ -19,8 +19,8 @@ class Output implements ByteOutput {
   write(chunk: Uint8Array | string): void {
     this.text += typeof chunk === "string" ? chunk : asText(chunk);
   }
-  writeBorrowed(bytes: Uint8Array): void {
-    this.text += asText(bytes);
+  writeBorrowed(bytes: Uint8Array, start: number, end: number): void {
+    this.text += asText(bytes.subarray(start, end));
   }
   pause(): void {
     this.paused = true;

@@ -97,3 +97,56 @@ test("thousands of short connections each hear their own bytes, and every one of
   );
   await listener.close();
 });
+
+/** Sockets are read together before any is heard: a handler may pause, or close, another one whose bytes are already here. */
+test("a connection that another's handler pauses hears nothing until it is resumed, and then everything in order", LIMIT, async (t) => {
+  const net = realNet();
+  const peers: Connection[] = [];
+  const heard: string[] = [];
+  let stopped = -1;
+  const listener = await net.listen({ address: { ip: "127.0.0.1", port: 0 } }, (connection) => {
+    const index = peers.push(connection) - 1;
+    heard[index] = "";
+    connection.handle({
+      onData: (bytes) => {
+        heard[index] += index === stopped ? "(while paused)" : "";
+        heard[index] += Buffer.from(bytes).toString();
+        if (stopped >= 0) return;
+        stopped = 1 - index;
+        peers[stopped]?.pause();
+      },
+      onClose: () => undefined,
+    });
+  });
+  const clients: Connection[] = [];
+  t.after(() => {
+    for (const connection of [...clients, ...peers]) connection.destroy();
+    return listener.close();
+  });
+  for (let i = 0; i < 2; i++) {
+    await new Promise<void>((resolve) => {
+      clients.push(net.connect({ address: listener.address }, { onConnect: resolve, onData: () => undefined, onClose: () => undefined }));
+    });
+  }
+  await until(() => peers.length === 2);
+  for (let round = 0; round < 200; round++) {
+    stopped = -1;
+    heard.fill("");
+    // One turn's writes leave together, so that both are ready in one turn of the other side, too.
+    for (const client of clients) client.write(`${round}:a,`);
+    await until(() => stopped >= 0);
+    const paused = stopped;
+    clients.forEach((client) => client.write("b."));
+    await until(() => heard[1 - paused] === `${round}:a,b.`);
+    assert.equal(heard[paused], "");
+    stopped = 2;
+    peers[paused]?.resume();
+    await until(() => heard[paused] === `${round}:a,b.`);
+  }
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!holds() && Date.now() < deadline) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(holds(), holds.toString());
+}
