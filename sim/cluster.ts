@@ -10,7 +10,7 @@ import { start as startAgent } from "#agent/agent.ts";
 import { startApiServer, type ApiServerOptions } from "#apiserver/apiserver.ts";
 import { connectApi } from "#client/client.ts";
 import type { ApiClient } from "#client/client.ts";
-import { injectProxy } from "#compile/inject/inject.ts";
+import { EMBEDDED, injectProxy } from "#compile/inject/inject.ts";
 import { startControl } from "#control/control.ts";
 import { fakeHost } from "#host/fake/fake.ts";
 import { FakeFiles } from "#host/fake/files.ts";
@@ -143,7 +143,7 @@ export async function startCluster(options: ClusterOptions): Promise<SimulatedCl
 }
 
 const inject: NonNullable<ApiServerOptions["admission"]>[number] = (object, { kind, operation, namespaceObject }) =>
-  kind === "Pod" && operation === "CREATE" ? injectProxy(object as Pod, namespaceObject) : object;
+  kind === "Pod" && operation === "CREATE" ? injectProxy(object as Pod, namespaceObject, EMBEDDED).pod : object;
 
 interface NodeStart {
   readonly host: Host;

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type Admission, startApiServer } from "#apiserver/apiserver.ts";
 import { connectApi } from "#client/client.ts";
-import { injectProxy } from "#compile/inject/inject.ts";
+import { EMBEDDED, injectProxy } from "#compile/inject/inject.ts";
 import { warnings } from "#compile/status/status.ts";
 import { startControl } from "#control/control.ts";
 import { realHost } from "#host/real/real.ts";
@@ -20,7 +20,7 @@ const host = realHost();
 const log = createLog({ program: "control", clock: host.clock, write: (line) => void process.stderr.write(line) });
 
 const inject: Admission = (object, { kind, operation, namespaceObject }) =>
-  kind === "Pod" && operation === "CREATE" ? injectProxy(object as Pod, namespaceObject) : object;
+  kind === "Pod" && operation === "CREATE" ? injectProxy(object as Pod, namespaceObject, EMBEDDED).pod : object;
 
 /** What the mesh cannot do with an object is said to whoever applies it, and later on its status. */
 const warn: Admission = (object, { warn: say, kind }) => {

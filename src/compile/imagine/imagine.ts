@@ -6,7 +6,7 @@
  * The same manifests always give the same names and addresses, whatever their order. A real cluster chooses others, so answers
  * from files name pods and addresses that stand for those.
  */
-import { injectProxy } from "#compile/inject/inject.ts";
+import { EMBEDDED, injectProxy } from "#compile/inject/inject.ts";
 import type { Deployment } from "#model/apps.ts";
 import type { Namespace, Node, Pod, PodTemplate, Service } from "#model/core.ts";
 import type { EndpointSlice } from "#model/discovery.ts";
@@ -24,7 +24,7 @@ export function imagineWorld(manifests: readonly KubeObject[], { nodes = 2 }: Im
   const given = makeWorld([...clusterObjects(nodes), ...manifests]);
   const namespaces = namespacesOf(given);
   const services = withAddresses(listOf(given.Service));
-  const pods = placed(allPods(given), listOf(given.Node)).map((pod) => injectProxy(pod, namespaces.get(pod.metadata.namespace ?? "")));
+  const pods = placed(allPods(given), listOf(given.Node)).map((pod) => injectProxy(pod, namespaces.get(pod.metadata.namespace ?? ""), EMBEDDED).pod);
   const imagined: readonly KubeObject[] = [...namespaces.values(), ...services, ...pods, ...slices(services, pods, listOf(given.EndpointSlice))];
   return makeWorld([...[...Object.values(given)].flatMap((objects) => [...(objects as ReadonlyMap<string, KubeObject>).values()]), ...imagined]);
 }

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Namespace, Pod } from "#model/core.ts";
-import { chooseInjection, injectProxy, proxyKindOf } from "./inject.ts";
+import { chooseInjection, EMBEDDED, injectProxy as inject } from "./inject.ts";
+import { proxyKindOf } from "./proxy-kind.ts";
+
+const injectProxy = (given: Pod, namespace: Namespace | undefined): Pod => inject(given, namespace, EMBEDDED).pod;
 
 const enabled: Namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: "default", labels: { "istio-injection": "enabled" } } };
 const plain: Namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: "default" } };

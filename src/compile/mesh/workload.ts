@@ -1,5 +1,5 @@
 /** A Pod as the mesh sees it: who it is, whether a proxy stands before it, and which ports its services expose. */
-import { proxyKindOf, type ProxyKind } from "#compile/inject/inject.ts";
+import { proxyKindOf, type ProxyKind } from "#compile/inject/proxy-kind.ts";
 import type { Pod, Service } from "#model/core.ts";
 import { objectKey } from "#model/object.ts";
 import { matchesLabels } from "#model/selectors.ts";
