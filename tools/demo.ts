@@ -4,11 +4,10 @@
  */
 import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { get } from "./demo/requests.ts";
 import { Report, secondsSinceStart } from "./demo/report.ts";
-import { showCutOff, showRefusals, showSplit, showWhy, showWire, startCapture, type Capture, type Scene } from "./demo/scenes.ts";
+import { showAll } from "./demo/scenes.ts";
 import { CLUSTER, runWeft, startWeft } from "./demo/weft-command.ts";
-import { openDemoCluster } from "./demo/demo-cluster.ts";
+import { openDemoCluster, startCapture } from "./demo/demo-cluster.ts";
 
 const once = process.argv.includes("--once");
 const report = new Report();
@@ -28,7 +27,7 @@ const nodesReady = watchOutput(/nodes +.* Ready\n/);
 const allReady = watchOutput(/Ctrl-C ends it/);
 
 try {
-  await Promise.race([showAll(), ended, new Promise((resolve) => asked.signal.addEventListener("abort", resolve))]);
+  await Promise.race([show(), ended, new Promise((resolve) => asked.signal.addEventListener("abort", resolve))]);
 } catch (error) {
   report.judge(false, `the demo itself failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
 }
@@ -39,34 +38,10 @@ if (!asked.signal.aborted && !once && up.exitCode === null) {
 }
 await end();
 
-async function showAll(): Promise<void> {
+async function show(): Promise<void> {
   if (!(await nodesReady)) return;
   const capture = startCapture();
-  if (await allReady) await show(capture);
-}
-
-async function show(capture: Capture): Promise<void> {
-  const cluster = await openDemoCluster();
-  report.heading("nodes and pods");
-  const { nodes, pods } = await cluster.look();
-  for (const line of [...nodes, ...pods]) report.fact(line.text);
-  report.judge(nodes.length === 2 && nodes.every((node) => node.ready), `${nodes.length} nodes Ready`);
-  report.judge(pods.length > 0 && pods.every((pod) => pod.ready), `${pods.length} pods Ready`);
-  report.judge(new Set(pods.map((pod) => pod.node)).size === 2, "on both nodes");
-  const { gateway } = cluster;
-  const page = await report.eventually(
-    () => get(`${gateway}/productpage`).catch((error: unknown) => ({ status: 0, headers: {}, body: String(error) })),
-    ({ status }) => status === 200,
-  );
-  report.judge(page.status === 200 && page.body.includes("Comedy of Errors"), `${gateway}/productpage answers ${page.status}`);
-  report.fact(`from nothing to the first answer through mutual TLS: ${secondsSinceStart().toFixed(1)} s`);
-  const scene: Scene = { ...cluster, report };
-  await showSplit(scene);
-  await showWire(scene, capture);
-  await showRefusals(scene);
-  await showCutOff(scene);
-  await showWhy(scene);
-  report.isComplete = true;
+  if (await allReady) await showAll(await openDemoCluster(), report, capture);
 }
 
 /** Ends the cluster and this process. The demo starts from nothing each time, so its state is of use only when something failed. */

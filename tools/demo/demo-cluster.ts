@@ -1,30 +1,17 @@
-/** The demo's cluster by its API: what runs, and applying the demo's files. */
+/** The demo's cluster: its API, its command, and its underlay. */
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { applyManifests, deleteManifests, loadManifests } from "#cli/up/manifests.ts";
 import { openRunningCluster } from "#cli/running-cluster.ts";
-import { hasCondition } from "#cli/up/waiting.ts";
 import type { Terminal } from "#cli/context.ts";
 import { realHost } from "#host/real/real.ts";
 import type { Node, Pod } from "#model/core.ts";
-import { checkout, CLUSTER } from "./weft-command.ts";
+import { captureOf } from "./underlay.ts";
+import { addressAcross, seenOf } from "./seen.ts";
+import { checkout, CLUSTER, runWeft, startWeft } from "./weft-command.ts";
+import type { Capture, World } from "./world.ts";
 
-export interface Seen {
-  readonly text: string;
-  readonly ready: boolean;
-  readonly node: string | undefined;
-}
-
-export interface DemoCluster {
-  /** "http://127.0.0.1:18080". */
-  readonly gateway: string;
-  look(): Promise<{ readonly nodes: readonly Seen[]; readonly pods: readonly Seen[] }>;
-  apply(file: string): Promise<void>;
-  remove(file: string): Promise<void>;
-  /** Address of a pod of the namespace "default" that is on another node than the visitor. */
-  addressAcross(): Promise<string>;
-}
-
-export async function openDemoCluster(): Promise<DemoCluster> {
+export async function openDemoCluster(): Promise<World> {
   const host = realHost();
   const { api, record } = await openRunningCluster({ host, terminal: silentTerminal() }, CLUSTER);
   const load = (file: string): ReturnType<typeof loadManifests> => loadManifests(host.files, checkout, [join("examples/demo", file)]);
@@ -32,23 +19,10 @@ export async function openDemoCluster(): Promise<DemoCluster> {
     gateway: `http://127.0.0.1:${record.ports.http}`,
     async look() {
       const [nodes, pods] = await Promise.all([api.list<Node>("/api/v1/nodes"), api.list<Pod>("/api/v1/pods")]);
-      return {
-        nodes: nodes.map((node) => seen(node.metadata.name, "", hasCondition(node.status?.conditions, "Ready"), undefined)),
-        pods: pods.map((pod) =>
-          seen(
-            `${pod.metadata.namespace ?? ""}/${pod.metadata.name}`,
-            pod.spec?.nodeName ?? "",
-            hasCondition(pod.status?.conditions, "Ready"),
-            pod.spec?.nodeName,
-          ),
-        ),
-      };
+      return seenOf(nodes, pods);
     },
     async addressAcross() {
-      const pods = await api.list<Pod>("/api/v1/pods");
-      const visitor = pods.find(({ metadata }) => metadata.namespace === "visitors");
-      const across = pods.find(({ metadata, spec }) => metadata.namespace === "default" && spec.nodeName !== visitor?.spec.nodeName);
-      return across?.status?.podIP ?? "no pod on the other node";
+      return addressAcross(await api.list<Pod>("/api/v1/pods"));
     },
     async apply(file) {
       await applyManifests(api, (await load(file)).objects);
@@ -56,11 +30,16 @@ export async function openDemoCluster(): Promise<DemoCluster> {
     async remove(file) {
       await deleteManifests(api, (await load(file)).objects);
     },
+    inside: (deployment, ...command) => runWeft(["enter", "--name", CLUSTER, deployment, "--", ...command]),
+    weft: (command, ...args) => runWeft([command, "--name", CLUSTER, ...args]),
+    typed: (command, ...args) => ["./weft", command, "--name", CLUSTER, ...args].join(" "),
   };
 }
 
-function seen(name: string, where: string, ready: boolean, node: string | undefined): Seen {
-  return { text: `${name.padEnd(50)} ${where.padEnd(8)} ${ready ? "Ready" : "not Ready"}`, ready, node };
+/** Of both ports of the underlay. */
+export function startCapture(): Capture {
+  const program = fileURLToPath(new URL("./capture.ts", import.meta.url));
+  return captureOf(["node-1", "node-2"].map((port) => startWeft(["enter", "--name", CLUSTER, "--", process.execPath, program, port])));
 }
 
 function silentTerminal(): Terminal {

@@ -1,28 +1,23 @@
 /** The scenes of the demo, each judged: what the mesh and the network promise, shown on a running cluster. */
 import { randomUUID } from "node:crypto";
-import { fileURLToPath } from "node:url";
 import { binomialBounds } from "./binomial.ts";
 import { get, reviewsVersion, tally } from "./requests.ts";
-import type { Report } from "./report.ts";
-import { readUnderlay, splitFrames } from "./underlay.ts";
-import { CLUSTER, enter, runWeft, startWeft } from "./weft-command.ts";
+import { secondsSinceStart, type Report } from "./report.ts";
+import type { ProgramResult } from "#tools/run-program.ts";
+import { readUnderlay } from "./underlay.ts";
+import type { Capture, World } from "./world.ts";
 
 const REQUESTS = 1000;
 /** One run in a million may fail by chance. */
 const ERROR = 1e-6;
 const REVIEWS = "/api/v1/products/0/reviews";
 
-export interface Scene {
-  readonly gateway: string;
+/** Where a scene plays, and who tells of it. */
+interface Scene extends World {
   readonly report: Report;
-  /** Applies a file of examples/demo. */
-  apply(file: string): Promise<void>;
-  remove(file: string): Promise<void>;
-  /** Address of a pod on another node than the visitor. */
-  addressAcross(): Promise<string>;
 }
 
-export async function showSplit({ gateway, report }: Scene): Promise<void> {
+async function showSplit({ gateway, report }: Scene): Promise<void> {
   report.heading(`${REQUESTS} requests, 90/10 between reviews v1 and v3; jason always gets v2`);
   const jason = (): Promise<string> => get(gateway + REVIEWS, { "end-user": "jason" }).then(reviewsVersion);
   // The route for jason tells when the routes have arrived.
@@ -39,47 +34,17 @@ export async function showSplit({ gateway, report }: Scene): Promise<void> {
   report.judge(forJason.get("v2") === 100, `end-user: jason: ${[...forJason].map(([version, count]) => `${version} ${count}`).join(", ")}`);
 }
 
-export interface Capture {
-  /** Ends it; its frames. */
-  finish(): Promise<readonly Uint8Array[]>;
-}
-
-/** Of both ports of the underlay. */
-export function startCapture(): Capture {
-  const program = fileURLToPath(new URL("./capture.ts", import.meta.url));
-  const parts: Buffer[][] = [];
-  const children = ["node-1", "node-2"].map((port) => {
-    const child = startWeft(["enter", "--name", CLUSTER, "--", process.execPath, program, port]);
-    const chunks: Buffer[] = [];
-    parts.push(chunks);
-    child.stdout?.on("data", (bytes: Buffer) => chunks.push(bytes));
-    return child;
-  });
-  return {
-    async finish() {
-      await Promise.all(
-        children.map((child) => {
-          const ended = new Promise((resolve) => child.on("close", resolve));
-          child.stdin?.end();
-          return ended;
-        }),
-      );
-      return parts.flatMap((chunks) => splitFrames(Buffer.concat(chunks)));
-    },
-  };
-}
-
 /**
  * Requests of one workload to three others, inside the mesh: what a visitor sends to the gateway is plain HTTP, and meant
  * to be. That the capture would see a marker in the clear is shown by a pod outside the mesh, which sends one.
  */
-export async function showWire({ report, addressAcross }: Scene, capture: Capture): Promise<void> {
+async function showWire({ report, addressAcross, inside }: Scene, capture: Capture): Promise<void> {
   report.heading("the wire between the nodes");
   const [marker, plainMarker] = [`marker-${randomUUID()}`, `plain-${randomUUID()}`];
   const urls = ["http://reviews:9080/reviews/[0-19]", "http://details:9080/details/[0-19]", "http://ratings:9080/ratings/[0-19]"];
-  const { stdout } = await enter("productpage-v1", "curl", "-s", "-H", `end-user: ${marker}`, "-w", "\\nstatus %{http_code}\\n", "--max-time", "20", ...urls);
+  const { stdout } = await inside("productpage-v1", "curl", "-s", "-H", `end-user: ${marker}`, "-w", "\\nstatus %{http_code}\\n", "--max-time", "20", ...urls);
   const answered = stdout.split("\n").filter((line) => line === "status 200").length;
-  await enter(
+  await inside(
     "visitors/visitor",
     "curl",
     "-s",
@@ -101,10 +66,10 @@ export async function showWire({ report, addressAcross }: Scene, capture: Captur
   report.judge(outsiders > 0, `what is in the clear is seen: the marker of a pod outside the mesh, sent to compare, stands in ${outsiders} frames`);
 }
 
-export async function showRefusals({ report, apply }: Scene): Promise<void> {
+async function showRefusals({ report, apply, inside }: Scene): Promise<void> {
   report.heading("ratings refuses productpage");
   await apply("ratings-only-reviews.yaml");
-  const ask = (): ReturnType<typeof enter> => enter("productpage-v1", "curl", "-s", "-i", "--max-time", "5", "http://ratings:9080/ratings/0");
+  const ask = (): Promise<ProgramResult> => inside("productpage-v1", "curl", "-s", "-i", "--max-time", "5", "http://ratings:9080/ratings/0");
   const refused = await report.eventually(ask, ({ stdout }) => / 403 /.test(stdout));
   const why = /^x-weft-why: *(.*?)\r?$/im.exec(refused.stdout)?.[1] ?? "(no x-weft-why)";
   report.fact(`${refused.stdout.split("\r\n")[0] ?? ""}   x-weft-why: ${why}`);
@@ -113,28 +78,28 @@ export async function showRefusals({ report, apply }: Scene): Promise<void> {
 
   report.heading("a pod outside the mesh is refused under STRICT");
   await apply("strict.yaml");
-  const stranger = (): ReturnType<typeof enter> =>
-    enter("visitors/visitor", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", "http://productpage.default:9080/productpage");
+  const stranger = (): Promise<ProgramResult> =>
+    inside("visitors/visitor", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", "http://productpage.default:9080/productpage");
   const { code, stdout } = await report.eventually(stranger, (result) => result.code !== 0);
   report.judge(code !== 0, `curl got no answer: it ended with status ${code}, HTTP status ${stdout}`);
 }
 
-export async function showCutOff({ report, apply, remove }: Scene): Promise<void> {
+async function showCutOff({ report, apply, remove, inside, weft, typed }: Scene): Promise<void> {
   report.heading("a NetworkPolicy cuts details off");
   await apply("details-cut-off.yaml");
-  const details = (): ReturnType<typeof enter> =>
-    enter("visitors/visitor", "curl", "-s", "-o", "/dev/null", "--connect-timeout", "2", "--max-time", "4", "http://details.default:9080/details/0");
+  const details = (): Promise<ProgramResult> =>
+    inside("visitors/visitor", "curl", "-s", "-o", "/dev/null", "--connect-timeout", "2", "--max-time", "4", "http://details.default:9080/details/0");
   const cut = await report.eventually(details, (result) => result.code === 28);
   report.judge(cut.code === 28, `curl ended with ${cut.code} (28: no answer at all)`);
   const policy = "NetworkPolicy default/details-cut-off";
   const drops = async (): Promise<number> => {
-    const { stdout } = await runWeft(["flows", "--name", CLUSTER, "--verdict", "dropped", "-o", "json"]);
+    const { stdout } = await weft("flows", "--verdict", "dropped", "-o", "json");
     return (JSON.parse(stdout || "[]") as readonly { readonly policies: readonly string[] }[]).filter(({ policies }) => policies.includes(policy)).length;
   };
   const dropped = await report.eventually(drops, (count) => count > 0);
-  const { stdout } = await runWeft(["flows", "--name", CLUSTER, "--verdict", "dropped"]);
+  const { stdout } = await weft("flows", "--verdict", "dropped");
   const [headings = "", ...rows] = stdout.trimEnd().split("\n");
-  report.fact(`$ ./weft flows --name ${CLUSTER} --verdict dropped\n${headings}\n${rows.findLast((row) => row.includes(policy)) ?? ""}`);
+  report.fact(`$ ${typed("flows", "--verdict", "dropped")}\n${headings}\n${rows.findLast((row) => row.includes(policy)) ?? ""}`);
   report.judge(dropped > 0, `${dropped} drops are listed with ${policy}`);
   await remove("details-cut-off.yaml");
 }
@@ -144,20 +109,44 @@ interface WhyAnswer {
   readonly hops: readonly { readonly hop: string; readonly verdict?: string; readonly by?: { readonly kind: string; readonly name: string } }[];
 }
 
-export async function showWhy({ report }: Scene): Promise<void> {
+async function showWhy({ report, inside, weft, typed }: Scene): Promise<void> {
   report.heading("weft why, for one that is allowed and one that is denied");
   const cases = [
     { from: "productpage-v1", to: "reviews:9080", path: "/reviews/0", verdict: "allowed" },
     { from: "productpage-v1", to: "ratings:9080", path: "/ratings/0", verdict: "denied" },
   ];
   for (const { from, to, path, verdict } of cases) {
-    const command = ["why", "--name", CLUSTER, from, to, "--path", path];
-    const told = await runWeft(command);
-    report.fact(`$ ./weft ${command.join(" ")}`);
+    const command = ["why", from, to, "--path", path] as const;
+    const told = await weft(...command);
+    report.fact(`$ ${typed(...command)}`);
     report.fact(told.stdout || told.stderr);
-    const answer = JSON.parse((await runWeft([...command, "-o", "json"])).stdout || '{"verdict":"none","hops":[]}') as WhyAnswer;
-    const live = await enter(from, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", `http://${to}${path}`);
+    const answer = JSON.parse((await weft(...command, "-o", "json")).stdout || '{"verdict":"none","hops":[]}') as WhyAnswer;
+    const live = await inside(from, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", `http://${to}${path}`);
     const happened = live.stdout === "200" ? "allowed" : live.stdout === "403" ? "denied" : `HTTP status ${live.stdout}`;
     report.judge(answer.verdict === verdict && happened === verdict, `why says ${answer.verdict}; the request itself was ${happened}`);
   }
+}
+
+/** Looks at the cluster, and shows all scenes. `capture` runs since before the first pod of the mesh. */
+export async function showAll(world: World, report: Report, capture: Capture): Promise<void> {
+  report.heading("nodes and pods");
+  const { nodes, pods } = await world.look();
+  for (const line of [...nodes, ...pods]) report.fact(line.text);
+  report.judge(nodes.length === 2 && nodes.every((node) => node.ready), `${nodes.length} nodes Ready`);
+  report.judge(pods.length > 0 && pods.every((pod) => pod.ready), `${pods.length} pods Ready`);
+  report.judge(new Set(pods.map((pod) => pod.node)).size === 2, "on both nodes");
+  const { gateway } = world;
+  const page = await report.eventually(
+    () => get(`${gateway}/productpage`).catch((error: unknown) => ({ status: 0, headers: {}, body: String(error) })),
+    ({ status }) => status === 200,
+  );
+  report.judge(page.status === 200 && page.body.includes("Comedy of Errors"), `${gateway}/productpage answers ${page.status}`);
+  report.fact(`from nothing to the first answer through mutual TLS: ${secondsSinceStart().toFixed(1)} s`);
+  const scene: Scene = { ...world, report };
+  await showSplit(scene);
+  await showWire(scene, capture);
+  await showRefusals(scene);
+  await showCutOff(scene);
+  await showWhy(scene);
+  report.isComplete = true;
 }

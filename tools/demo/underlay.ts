@@ -1,3 +1,6 @@
+import type { ChildProcess } from "node:child_process";
+import type { Capture } from "./world.ts";
+
 /** What a capture of the underlay says: is there VXLAN, is TLS 1.3 in it, does a text stand anywhere in the clear. */
 export interface UnderlayFacts {
   readonly frames: number;
@@ -46,8 +49,29 @@ function insideVxlan(frame: Buffer): Buffer | undefined {
   return frame.subarray(udp + 8 + VXLAN_BYTES);
 }
 
+/** Of programs that write frames as capture.ts does, until their standard input ends. */
+export function captureOf(children: readonly ChildProcess[]): Capture {
+  const parts = children.map((child) => {
+    const chunks: Buffer[] = [];
+    child.stdout?.on("data", (bytes: Buffer) => chunks.push(bytes));
+    return chunks;
+  });
+  return {
+    async finish() {
+      await Promise.all(
+        children.map((child) => {
+          const ended = new Promise((resolve) => child.on("close", resolve));
+          child.stdin?.end();
+          return ended;
+        }),
+      );
+      return parts.flatMap((chunks) => splitFrames(Buffer.concat(chunks)));
+    },
+  };
+}
+
 /** Frames as capture.ts writes them: each after its length in four bytes. */
-export function splitFrames(bytes: Buffer): readonly Uint8Array[] {
+function splitFrames(bytes: Buffer): readonly Uint8Array[] {
   const frames: Uint8Array[] = [];
   let at = 0;
   while (at + 4 <= bytes.length && at + 4 + bytes.readUInt32BE(at) <= bytes.length) {
