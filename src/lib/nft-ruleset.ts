@@ -17,8 +17,11 @@ export const FIELDS = [
   "iifname",
   "oifname",
   "meta mark",
+  "meta skuid",
   "ct state",
+  "ct status",
   "ct direction",
+  "ct mark",
 ] as const;
 export type Field = (typeof FIELDS)[number];
 
@@ -53,8 +56,10 @@ export interface NamedMap {
   readonly key: readonly Field[];
   /** The key ends in an index that `numgen` makes: an endpoint's number. */
   readonly numbered: boolean;
-  /** An endpoint is an address and a port of that protocol to send to. */
-  readonly data: "verdict" | "tcp endpoint" | "udp endpoint";
+  /** An endpoint is an address and a port of that protocol to send to; a mark is a connection's. */
+  readonly data: "verdict" | "tcp endpoint" | "udp endpoint" | "mark";
+  /** Packets fill it, with a time to live each, up to this many; then `elements` is empty. */
+  readonly learns?: number;
   readonly elements: readonly MapElement[];
 }
 
@@ -78,7 +83,7 @@ export interface BaseChain {
 
 export interface Rule {
   readonly matches: readonly Match[];
-  /** In order; a verdict can only be the last. */
+  /** In order; a verdict can only be the last. A rule without a verdict ends, for who reads it back, in its comment. */
   readonly statements: readonly Statement[];
   readonly comment?: string;
 }
@@ -98,13 +103,31 @@ export type Verdict =
 export type Statement =
   | Verdict
   | { readonly kind: "vmap"; readonly fields: readonly Field[]; readonly map: string }
-  /** Destination NAT to what the map has for these fields and a random number below `modulo`. */
-  | { readonly kind: "dnat"; readonly fields: readonly Field[]; readonly modulo: number; readonly map: string }
+  /** Destination NAT to what the map has for these fields and the drawn number. */
+  | ({ readonly kind: "dnat" } & Draw)
+  /** The connection's mark becomes what the map has for these fields and the drawn number. */
+  | ({ readonly kind: "mark" } & Draw)
+  /** The map learns (or keeps for so long again) the connection's mark for these fields. */
+  | { readonly kind: "learn"; readonly fields: readonly Field[]; readonly map: string; readonly seconds: number }
+  | { readonly kind: "unlearn"; readonly fields: readonly Field[]; readonly map: string }
   | { readonly kind: "redirect"; readonly port: number }
   | { readonly kind: "masquerade" }
   | { readonly kind: "reject"; readonly with: "tcp reset" | "icmp type port-unreachable" }
   /** `prefix`: at most 127 bytes, the kernel's NF_LOG_PREFIXLEN without its terminating zero. */
   | { readonly kind: "log"; readonly prefix: string; readonly group: number };
+
+/** A look-up by fields and, unless `modulo` is absent, a random number from `offset` (or 0) on, `modulo` of them. */
+export interface Draw {
+  readonly fields: readonly Field[];
+  readonly modulo?: number;
+  readonly offset?: number;
+  readonly map: string;
+}
+
+/** As elements of maps have it. */
+export function markText(mark: number): string {
+  return `0x${mark.toString(16).padStart(8, "0")}`;
+}
 
 export function is(field: Field, ...values: readonly string[]): Match {
   return { kind: "value", field, not: false, values };

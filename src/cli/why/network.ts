@@ -20,8 +20,8 @@ export interface Resolved {
   readonly verdict: Verdict;
 }
 
-/** SO_MARK of a proxy's own sockets. */
-const PROXY_MARK = 0x539;
+/** What a proxy's own sockets are known by: SO_MARK in the embedded cluster, the uid on Kubernetes; the same number. */
+const PROXY = { mark: 0x539, uid: 0x539 };
 const DNS_PORT = 53;
 
 export interface Connection {
@@ -73,7 +73,7 @@ export class Network {
 
   /** All ways of a new connection to this address. */
   walk(from: Source, { destination, port, protocol, byProxy }: Connection): readonly PacketOutcome[] {
-    return walkPacket(this.#plans, { from: this.#origin(from), destination, port, protocol, ...(byProxy ? { mark: PROXY_MARK } : {}) });
+    return walkPacket(this.#plans, { from: this.#origin(from), destination, port, protocol, ...(byProxy ? PROXY : {}) });
   }
 
   #origin(from: Source): PacketQuestion["from"] {

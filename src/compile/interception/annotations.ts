@@ -69,7 +69,7 @@ export function readInterception(pod: Pod): { readonly interception: Interceptio
     "includeOutboundIPRanges",
     "excludeOutboundIPRanges",
   ];
-  for (const key of Object.keys(annotations)) {
+  for (const key of Object.keys(annotations).sort()) {
     if (key.startsWith(PREFIX) && !known.includes(key.slice(PREFIX.length)))
       problems.push({ annotation: key, message: "this annotation is not supported yet; it is ignored" });
   }

@@ -65,7 +65,7 @@ export function piecesOf(reader: NodeReader, { node, settings }: NodeQuestion): 
     names: (key) => compileNames(reader, key, settings.clusterDomain),
     policy: (key) => compilePolicy(reader, settings, key),
     isolation: (pod) => compileIsolation(reader, pod),
-    interception: (key) => compileInterception(reader.get("Pod", key)),
+    interception: (key) => compileInterception(reader.get("Pod", key), settings.proxyKnownBy),
     routes: () => compileRoutes(reader, node, settings),
     zone: () => compileZone(reader, settings, (key) => compileNames(reader, key, settings.clusterDomain)),
   };

@@ -11,6 +11,8 @@ export interface NodeSettings {
   /** The device on the underlay. */
   readonly device: string;
   readonly underlayMtu: number;
+  /** How rules in a pod know what its own proxy sends: a mark needs a capability, which sidecars of Kubernetes have not. */
+  readonly proxyKnownBy: "mark" | "uid";
 }
 
 export const DEFAULT_SETTINGS: NodeSettings = {
@@ -22,6 +24,7 @@ export const DEFAULT_SETTINGS: NodeSettings = {
   vni: 42,
   device: "eth0",
   underlayMtu: 1500,
+  proxyKnownBy: "mark",
 };
 
 /** A pod that this node has given an address to: known before the API says so. */

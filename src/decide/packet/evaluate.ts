@@ -4,7 +4,20 @@
  * It is always the first packet of a connection. What it cannot tell for sure it refuses: a wrong answer is worse than none.
  */
 import { contains, parseCidr, parseIp } from "#lib/ip.ts";
-import type { Chain, Field, Hook, MapElement, Match, NamedMap, Rule, Statement, Table, Verdict } from "#lib/nft-ruleset.ts";
+import {
+  markText,
+  type Chain,
+  type Draw,
+  type Field,
+  type Hook,
+  type MapElement,
+  type Match,
+  type NamedMap,
+  type Rule,
+  type Statement,
+  type Table,
+  type Verdict,
+} from "#lib/nft-ruleset.ts";
 
 export interface Packet {
   readonly source: string;
@@ -12,6 +25,12 @@ export interface Packet {
   readonly protocol: "tcp" | "udp";
   readonly port: number;
   readonly mark: number;
+  /** Of the connection, in this namespace. */
+  readonly connectionMark?: number;
+  /** Its destination was rewritten in this namespace. */
+  readonly translated?: true;
+  /** Of the process whose socket sends it; known where it leaves its host only. */
+  readonly uid?: number;
   /** Links by which it came and will go, where that is known at the hook. */
   readonly in?: string;
   readonly out?: string;
@@ -23,11 +42,13 @@ export interface Trace {
   readonly table: string;
   readonly chain: string;
   readonly comment: string | undefined;
-  readonly effect: "accept" | "drop" | "reject" | "dnat" | "redirect" | "masquerade" | "map" | "log";
+  readonly effect: "accept" | "drop" | "reject" | "dnat" | "redirect" | "masquerade" | "map" | "log" | "mark" | "learn";
   /** Of log. */
   readonly prefix?: string;
-  /** Of map: of how many. */
+  /** Of dnat and mark: one of how many. */
   readonly count?: number;
+  /** Of learn. */
+  readonly seconds?: number;
 }
 
 export interface Passage {
@@ -42,7 +63,9 @@ export interface Passage {
 
 /** All ways through one hook. Shares add up to what `passage` had. */
 export function passHook(tables: readonly Table[], hook: Hook, passage: Passage): Passage[] {
+  const family = parseIp(passage.packet.destination)?.family === 6 ? "ip" : "ip6";
   const chains = tables
+    .filter((table) => table.family !== family)
     .flatMap((table) => table.chains.map((chain) => ({ table, chain })))
     .filter(({ chain }) => chain.base?.hook === hook)
     .sort((a, b) => (a.chain.base?.priority ?? 0) - (b.chain.base?.priority ?? 0));
@@ -80,14 +103,17 @@ function runChain(table: Table, chain: Chain, start: Passage, reason?: string): 
   return [...ways, ...returned.map(({ passage }) => ({ passage, ended: false }))];
 }
 
-type Outcome = Way & { readonly returns?: true };
+/** `breaks`: the rule ends here, as if it had not matched, and the next one follows. */
+type Outcome = Way & { readonly returns?: true; readonly breaks?: true };
 
 function runRule(place: Place, rule: Rule, start: Passage): Outcome[] {
   let outcomes: Outcome[] = [{ passage: start, ended: false }];
   for (const statement of rule.statements) {
-    outcomes = outcomes.flatMap((outcome) => (outcome.ended || outcome.returns === true ? [outcome] : runStatement(place, statement, outcome.passage)));
+    outcomes = outcomes.flatMap((outcome) =>
+      outcome.ended || outcome.returns === true || outcome.breaks === true ? [outcome] : runStatement(place, statement, outcome.passage),
+    );
   }
-  return outcomes;
+  return outcomes.map(({ breaks: _, ...outcome }) => outcome);
 }
 
 interface Place {
@@ -107,7 +133,23 @@ function runStatement(place: Place, statement: Statement, passage: Passage): Out
     case "redirect":
       return [{ passage: { ...traced(passage, place, "redirect"), redirectedTo: statement.port }, ended: true }];
     case "dnat":
-      return translate(place, statement, passage);
+      return draw(place, statement, passage, (value, next, comment) => {
+        if (!Array.isArray(value)) throw new Error(`map ${statement.map} holds verdicts, but a rule takes endpoints from it`);
+        const [destination = "", port = ""] = value as readonly string[];
+        const to = traced(next, { ...place, comment }, "dnat", countOf(statement));
+        return { passage: { ...to, packet: { ...to.packet, destination, port: Number(port), translated: true } }, ended: true };
+      });
+    case "mark":
+      return draw(place, statement, passage, (value, next, comment) => {
+        if (!Array.isArray(value)) throw new Error(`map ${statement.map} holds verdicts, but a rule takes marks from it`);
+        const to = traced(next, { ...place, comment }, "mark", countOf(statement));
+        return { passage: { ...to, packet: { ...to.packet, connectionMark: Number((value as readonly string[])[0]) } }, ended: false };
+      });
+    case "learn":
+      return [{ passage: traced(passage, place, "learn", { seconds: statement.seconds }), ended: false }];
+    // What packets teach a map is not in a plan: an imagined client is never known yet.
+    case "unlearn":
+      return [{ passage, ended: false }];
     case "vmap": {
       const map = mapOf(place.table, statement.map);
       const element = find(map, keyOf(statement.fields, passage.packet));
@@ -140,22 +182,29 @@ function runVerdict(place: Place, verdict: Verdict, passage: Passage): Outcome[]
   }
 }
 
-function translate(place: Place, statement: Extract<Statement, { kind: "dnat" }>, passage: Passage): Outcome[] {
-  const map = mapOf(place.table, statement.map);
-  const key = keyOf(statement.fields, passage.packet);
-  return Array.from({ length: statement.modulo }, (_, i): Outcome => {
-    const element = find(map, [...key, String(i)]);
-    const share = passage.share / statement.modulo;
+/** `found`: of each number that may be drawn, with its share. */
+function draw(
+  place: Place,
+  { fields, modulo, offset = 0, map: name }: Draw,
+  passage: Passage,
+  found: (value: MapElement["value"], next: Passage, comment: string | undefined) => Outcome,
+): Outcome[] {
+  const map = mapOf(place.table, name);
+  const key = keyOf(fields, passage.packet);
+  const keys = modulo === undefined ? [key] : Array.from({ length: modulo }, (_, i) => [...key, String(offset + i)]);
+  return keys.map((each): Outcome => {
+    const element = find(map, each);
+    const next = { ...passage, share: passage.share / keys.length };
     // Without an element the rule does not match.
-    if (element === undefined) return { passage: { ...passage, share }, ended: false };
-    if ("kind" in element.value) throw new Error(`map ${map.name} holds verdicts, but a rule takes endpoints from it`);
-    const [destination = "", port = ""] = element.value;
-    const next = traced({ ...passage, share }, { ...place, comment: element.comment }, "dnat", { count: statement.modulo });
-    return { passage: { ...next, packet: { ...next.packet, destination, port: Number(port) } }, ended: true };
+    return element === undefined ? { passage: next, ended: false, breaks: true } : found(element.value, next, element.comment);
   });
 }
 
-function traced(passage: Passage, { table, chain, comment }: Place, effect: Trace["effect"], more: Pick<Trace, "prefix" | "count"> = {}): Passage {
+function countOf({ modulo }: Draw): Pick<Trace, "count"> {
+  return modulo === undefined ? {} : { count: modulo };
+}
+
+function traced(passage: Passage, { table, chain, comment }: Place, effect: Trace["effect"], more: Pick<Trace, "prefix" | "count" | "seconds"> = {}): Passage {
   return { ...passage, trace: [...passage.trace, { table: table.name, chain: chain.name, comment, effect, ...more }] };
 }
 
@@ -191,11 +240,17 @@ function fieldOf(field: Field, packet: Packet): string {
       return packet.out ?? "";
     case "meta mark":
       return String(packet.mark);
+    case "meta skuid":
+      return packet.uid === undefined ? "" : String(packet.uid);
     // Only packets that begin a connection are imagined.
     case "ct state":
       return "new";
     case "ct direction":
       return "original";
+    case "ct status":
+      return packet.translated === true ? "dnat" : "";
+    case "ct mark":
+      return markText(packet.connectionMark ?? 0);
   }
 }
 
@@ -208,7 +263,7 @@ function valueMatches(field: Field, wanted: string, value: string): boolean {
     const [from = 0, to = from] = wanted.split("-").map(Number);
     return Number(value) >= from && Number(value) <= to;
   }
-  if (field === "meta mark") return Number(wanted) === Number(value);
+  if (field === "meta mark" || field === "ct mark") return Number(wanted) === Number(value);
   if ((field === "iifname" || field === "oifname") && wanted.endsWith("*")) return value.startsWith(wanted.slice(0, -1));
   return wanted === value;
 }

@@ -21,6 +21,8 @@ export interface PacketQuestion {
   readonly protocol: "tcp" | "udp";
   /** SO_MARK: 0x539 for a proxy's own sockets. */
   readonly mark?: number;
+  /** Of the process that sends: 1337 for a proxy on Kubernetes. */
+  readonly uid?: number;
 }
 
 export interface PacketOutcome {
@@ -69,11 +71,11 @@ class Walk {
   }
 
   start(question: PacketQuestion): PacketOutcome[] {
-    const { from, destination, port, protocol, mark = 0 } = question;
+    const { from, destination, port, protocol, mark = 0, uid } = question;
     const packet = { destination, port, protocol, mark };
     if (from.kind === "pod") {
       const { plan, pod } = this.#pod(from);
-      return this.#leavePod(plan, pod, begin({ ...packet, source: pod.ip }));
+      return this.#leavePod(plan, pod, begin({ ...packet, source: pod.ip, ...(uid !== undefined && { uid }) }));
     }
     if (from.kind === "outside") return this.#fromOutside(from, packet);
     const plan = this.#plan(from.node);

@@ -81,7 +81,11 @@ async function makeNeighbourhood(name: string): Promise<void> {
     "-ec",
     `ip link set eth0 up; ip address add ${server}/32 dev eth0; ip -6 address add ${server6}/64 dev eth0 nodad; ip route add 10.0.0.7 dev eth0`,
   ]);
-  const { sysctls, tables } = wirePod({ uid: name, namespace: "default", name, ip: "10.0.0.7" }, DEFAULT_SETTINGS, compileInterception(meshed).tables).inside;
+  const { sysctls, tables } = wirePod(
+    { uid: name, namespace: "default", name, ip: "10.0.0.7" },
+    DEFAULT_SETTINGS,
+    compileInterception(meshed, DEFAULT_SETTINGS.proxyKnownBy).tables,
+  ).inside;
   for (const { key, value } of sysctls) await host.netns.sysctl(netns(name), key, value);
   for (const table of tables) await host.nft.apply(writeTable(table), netns(name));
   const say = (words: string, place: string, port: number, ip = "0.0.0.0") =>
