@@ -3,12 +3,13 @@ import { httpContract } from "./contract/http.ts";
 import { netTlsContract } from "./contract/net-tls.ts";
 import { netContract } from "./contract/net.ts";
 import { processesContract } from "./contract/processes.ts";
-import { storageContract } from "./contract/storage.ts";
+import { filesContract, storageContract } from "./contract/storage.ts";
 import type { Subject } from "./contract/subject.ts";
 
 export function hostContract(make: () => Promise<Subject>): void {
   httpContract(make);
   storageContract(make);
+  filesContract(make);
   netContract(make);
   netTlsContract(make);
   processesContract(make);

@@ -4,6 +4,8 @@ export interface Files {
   read(path: string): Promise<Uint8Array>;
   /** Writes a temporary file beside `path`, syncs it and renames it: a reader sees the old or the new, never a part. */
   writeAtomic(path: string, data: string | Uint8Array, options?: { mode?: number }): Promise<void>;
+  /** As writeAtomic, with the content and the mode of `from`, without reading it into memory. */
+  copyAtomic(from: string, path: string): Promise<void>;
   append(path: string, data: string | Uint8Array): Promise<void>;
   /** Makes parents too; no error when it exists. */
   makeDirectory(path: string, options?: { mode?: number }): Promise<void>;

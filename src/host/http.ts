@@ -94,6 +94,7 @@ export interface HttpRequestOptions {
     readonly serverName?: string;
     readonly insecure?: boolean;
   };
+  /** No answer by then, or a pause as long in a body that is read as text: the request has failed. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }

@@ -17,7 +17,10 @@ export interface Net {
   tlsClient(options: TlsClientOptions): TlsClientContext;
 }
 
-/** Where a stream socket listens or connects. `netns` is the path of a namespace file (/run/netns/x). */
+/**
+ * Where a stream socket listens or connects. A path that begins with "@" is an abstract name (unix(7)): it belongs to the
+ * network namespace, there is no file, and it is gone with its listener. `netns` is the path of a namespace file (/run/netns/x).
+ */
 export type StreamAddress = { readonly ip: string; readonly port: number } | { readonly path: string };
 
 export interface ListenOptions {

@@ -29,12 +29,23 @@ export const RPC_STATUS = {
 
 export interface RpcServeOptions {
   readonly address: StreamAddress;
+  /** Of an abstract Unix socket ("@name"): the network namespace that it is made in; default the process's own. */
+  readonly netns?: string;
+  /** Of an abstract Unix socket: asked for each connection before anything of it is looked at; a string refuses it, with that reason. */
+  readonly admit?: (peer: PeerCredentials) => Promise<string | undefined>;
   /** mTLS; absent: cleartext (Unix sockets). */
   readonly tls?: { readonly certificate: string; readonly privateKey: string; readonly ca: string; readonly requireClientCertificate: boolean };
   /** Full method path ("/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources") -> handler. */
   readonly methods: Readonly<Record<string, RpcMethod>>;
   /** File mode of a Unix socket. */
   readonly mode?: number;
+}
+
+/** SO_PEERCRED: of whoever connected, at that moment, in our own pid and user namespaces. */
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
 }
 
 /** Called for each call; unary is a stream of one message. Returns what receives the caller's messages. */

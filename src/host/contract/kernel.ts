@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { NetlinkSession, RouteFacts } from "#host/netlink.ts";
+import type { PeerCredentials, RpcChannel, RpcMethod } from "#host/rpc.ts";
 import type { Subject } from "./subject.ts";
 import { Tape } from "./tape.ts";
 
@@ -51,6 +52,12 @@ async function v4Routes(session: NetlinkSession): Promise<string[]> {
     .filter((route) => isV4(route.destination))
     .map(text)
     .sort();
+}
+
+function firstStatus(channel: RpcChannel): Promise<number> {
+  return new Promise((resolve) => {
+    channel.call("/test.Test/Method", {}, { onMessage: () => undefined, onClose: ({ code }) => resolve(code) });
+  });
 }
 
 export function kernelContract(make: () => Promise<Subject>): void {
@@ -154,6 +161,12 @@ export function kernelContract(make: () => Promise<Subject>): void {
         [],
       );
     },
+    "a namespace has one identity that no other has": async ({ host, folder }, { a, b }) => {
+      const [ofA, ofB] = [await host.netns.identity(a), await host.netns.identity(b)];
+      assert.ok(ofA !== undefined && ofB !== undefined && ofA !== ofB);
+      assert.equal(await host.netns.identity(a), ofA);
+      assert.equal(await host.netns.identity(`${folder}/none`), undefined);
+    },
     "a link can be moved to another namespace": async (_, { a, inA, inB }) => {
       await inB.addLink({ kind: "veth", name: "m0", peer: { name: "m1" } });
       await inB.setLink("m1", { netns: a });
@@ -175,6 +188,45 @@ export function kernelContract(make: () => Promise<Subject>): void {
       assert.equal(refused.error?.code, "ECONNREFUSED");
       client.destroy();
       await listener.close();
+    },
+    "abstract Unix sockets live in the namespace that is asked for": async ({ host }, { a, b }) => {
+      const address = { path: "@weft/contract" };
+      const heard: Record<string, Tape> = { a: new Tape(host.clock), b: new Tape(host.clock) };
+      const serve = (netns: string, name: string) =>
+        host.net.listen({ address, netns }, (connection) => {
+          assert.equal(typeof connection.facts.peerCredentials?.pid, "number");
+          connection.handle({ onData: (bytes) => connection.write(`${name}: ${Buffer.from(bytes).toString()}`), onClose: () => undefined });
+        });
+      const listeners = [await serve(a, "a"), await serve(b, "b")];
+      const clients = [a, b].map((netns) => {
+        const tape = netns === a ? heard["a"] : heard["b"];
+        assert.ok(tape);
+        const client = host.net.connect({ address, netns }, tape);
+        client.write("hello");
+        return client;
+      });
+      for (const [name, tape] of Object.entries(heard)) await tape.until(({ text }) => text === `${name}: hello`, `the answer of ${name}`);
+      const refused = new Tape(host.clock);
+      host.net.connect({ address }, refused);
+      await refused.until((tape) => tape.closed === 1, "the refusal at home");
+      assert.equal(refused.error?.code, "ECONNREFUSED");
+      for (const client of clients) client.destroy();
+      for (const listener of listeners) await listener.close();
+    },
+    "gRPC is served in another namespace, to whom is admitted": async ({ host }, { a }) => {
+      const seen: PeerCredentials[] = [];
+      const methods: Record<string, RpcMethod> = { "/test.Test/Method": (call) => ({ onMessage: (message) => call.send(message), onEnd: () => call.end() }) };
+      const admit = (peer: PeerCredentials): Promise<string | undefined> => {
+        seen.push(peer);
+        return Promise.resolve(seen.length === 1 ? "not the first" : undefined);
+      };
+      const server = await host.rpc.serve({ address: { path: "@weft/rpc" }, netns: a, methods, admit });
+      // Nobody at home has such a socket.
+      const home = host.rpc.connect({ address: server.address });
+      assert.equal(await firstStatus(home), 14);
+      home.close();
+      assert.deepEqual(seen, []);
+      await server.close();
     },
     "datagrams too": async ({ host }, { a, b }) => {
       const got: string[] = [];

@@ -199,6 +199,25 @@ export function netContract(make: () => Promise<Subject>): void {
       assert.equal((await subject.host.files.stat(`${subject.folder}/a.sock`))?.mode, 0o600);
       client.destroy();
     },
+    "a Unix socket with an abstract name has no file, and refuses when nobody listens": async (subject) => {
+      const address = { path: `@weft-contract-${subject.host.random.next()}` };
+      const { listener, client, server, heardByServer } = await pair(subject, { address });
+      client.write("hello");
+      await heardByServer.until((tape) => tape.text === "hello", "hello");
+      assert.equal(typeof server.facts.peerCredentials?.pid, "number");
+      assert.deepEqual(listener.address, address);
+      assert.equal(await subject.host.files.stat(address.path.slice(1)), undefined);
+      await assert.rejects(
+        subject.host.net.listen({ address }, () => undefined),
+        { code: "EADDRINUSE" },
+      );
+      client.destroy();
+      await listener.close();
+      const refused = new Tape(subject.host.clock);
+      subject.host.net.connect({ address }, refused);
+      await refused.until((heard) => heard.closed === 1, "the refusal");
+      assert.equal(refused.error?.code, "ECONNREFUSED");
+    },
     "a Unix socket that is not there is named": async (subject) => {
       const tape = new Tape(subject.host.clock);
       subject.host.net.connect({ address: { path: `${subject.folder}/none.sock` } }, tape);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { RPC_STATUS } from "#host/rpc.ts";
-import type { Rpc, RpcChannel, RpcMethod, RpcServer, RpcStatus } from "#host/rpc.ts";
+import type { PeerCredentials, Rpc, RpcChannel, RpcMethod, RpcServer, RpcStatus } from "#host/rpc.ts";
 import type { StreamAddress } from "#host/net.ts";
 
 export interface RpcContractSetup {
@@ -10,6 +10,7 @@ export interface RpcContractSetup {
   /** Addresses nobody uses. */
   unixAddress(): StreamAddress;
   tcpAddress(): StreamAddress;
+  abstractAddress(): StreamAddress;
   /** Certificates of one CA for 127.0.0.1 and for a client, and a client certificate of another CA; PEM. */
   readonly pki: {
     readonly ca: string;
@@ -176,6 +177,32 @@ export function rpcContract(setup: () => RpcContractSetup): void {
         assert.equal(certificate !== undefined, ok, name);
         channel.close();
       }
+      await server.close();
+    });
+
+    it("is served at an abstract name, to whom is admitted by the kernel's word", async () => {
+      const { rpc, abstractAddress, until } = setup();
+      const address = abstractAddress();
+      const seen: PeerCredentials[] = [];
+      let refusal: string | undefined = "not yet";
+      const admit = (peer: PeerCredentials): Promise<string | undefined> => {
+        seen.push(peer);
+        return Promise.resolve(refusal);
+      };
+      const server = await rpc.serve({ address, methods: { "/test.Test/Method": echo }, admit });
+      const channel = rpc.connect({ address });
+      const refused = record(channel, "/test.Test/Method");
+      await until(() => refused.recorded.status !== undefined);
+      assert.equal(refused.recorded.status?.code, RPC_STATUS.unavailable);
+      assert.ok((seen[0]?.pid ?? 0) > 0);
+      refusal = undefined;
+      let admitted = record(channel, "/test.Test/Method");
+      await until(() => {
+        if (admitted.recorded.status?.code === RPC_STATUS.unavailable) admitted = record(channel, "/test.Test/Method");
+        if (admitted.recorded.messages.length === 0) admitted.call.send(bytes("hello"));
+        return admitted.recorded.messages.length > 0;
+      });
+      channel.close();
       await server.close();
     });
 

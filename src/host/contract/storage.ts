@@ -1,7 +1,28 @@
 /** What every implementation of Storage does. */
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, describe, it } from "node:test";
+import { afterEach, beforeEach, describe, it, test } from "node:test";
 import type { Subject } from "./subject.ts";
+
+export function filesContract(make: () => Promise<Subject>): void {
+  describe("files", () => {
+    test("a copy has the content and the mode, and takes the place of what was there", async () => {
+      const { host, folder, settle, close } = await make();
+      await settle(
+        (async () => {
+          await host.files.makeDirectory(folder);
+          await host.files.writeAtomic(`${folder}/from`, "new", { mode: 0o755 });
+          await host.files.writeAtomic(`${folder}/to`, "old and longer");
+          await host.files.copyAtomic(`${folder}/from`, `${folder}/to`);
+          assert.equal(await host.files.readText(`${folder}/to`), "new");
+          assert.equal((await host.files.stat(`${folder}/to`))?.mode, 0o755);
+          assert.deepEqual(await host.files.list(folder), ["from", "to"]);
+          await assert.rejects(host.files.copyAtomic(`${folder}/none`, `${folder}/to`), { code: "ENOENT" });
+        })(),
+      );
+      await close();
+    });
+  });
+}
 
 export function storageContract(make: () => Promise<Subject>): void {
   describe("storage", () => {

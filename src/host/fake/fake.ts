@@ -3,6 +3,7 @@
  * hosts of one machine share its files, disk and processes.
  */
 import type { Host } from "#host/host.ts";
+import type { PeerCredentials } from "#host/rpc.ts";
 import { FakeFiles } from "./files.ts";
 import { fakeHttp } from "./http.ts";
 import { fakeNet } from "./net.ts";
@@ -23,6 +24,8 @@ export interface FakeHostOptions {
   readonly machine?: FakeMachine;
   /** To look at what was applied. */
   readonly nft?: FakeNft;
+  /** Who its programs are to services on abstract sockets. Default pid 1, root. */
+  readonly credentials?: PeerCredentials;
 }
 
 export function fakeHost(world: FakeWorld, options: FakeHostOptions): Host {
@@ -36,7 +39,7 @@ export function fakeHost(world: FakeWorld, options: FakeHostOptions): Host {
     files,
     net: fakeNet({ world, netns, random, files }),
     http: fakeHttp(clock, world.http),
-    rpc: fakeRpc(clock, world.rpc),
+    rpc: fakeRpc(clock, world.rpc, { netns, ...(options.credentials === undefined ? {} : { credentials: options.credentials }) }),
     storage: fakeStorage(options.disk),
     netlink: fakeNetlink(world.kernel, world.network, netns),
     netns: fakeNetns(world.kernel, world.network, netns),

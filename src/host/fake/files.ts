@@ -40,6 +40,11 @@ export class FakeFiles implements Files {
     this.#changed(path);
   }
 
+  async copyAtomic(from: string, path: string): Promise<void> {
+    const { bytes, mode } = this.#file(from);
+    await this.writeAtomic(path, bytes, { mode });
+  }
+
   async append(path: string, data: string | Uint8Array): Promise<void> {
     this.#mustHaveParent(path);
     const node = this.#nodes.get(path) ?? this.#node("file", 0o644);

@@ -119,6 +119,8 @@ export function drop<T>(list: T[], isGone: (each: T) => boolean): number {
 }
 
 export class FakeKernel {
+  /** Namespaces of processes: "/proc/123/ns/net" -> path. A scenario fills it. */
+  readonly processes = new Map<string, string>();
   readonly #namespaces = new Map<string, FakeNamespace>();
   #lastMac = 0;
 

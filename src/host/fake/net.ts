@@ -38,11 +38,12 @@ function listen({ world, netns, files }: FakeNetOptions, asked: ListenOptions, a
     accept: accepted,
   };
   const { address, close } = world.network.listen(asked.address, listener);
-  if ("path" in address) files.placeSocket(address.path, asked.mode ?? 0o755);
+  const file = "path" in address && !address.path.startsWith("@") ? address.path : undefined;
+  if (file !== undefined) files.placeSocket(file, asked.mode ?? 0o755);
   return {
     address,
     close: () => {
-      if ("path" in address) files.removeSocket(address.path);
+      if (file !== undefined) files.removeSocket(file);
       return Promise.resolve(close());
     },
   };
@@ -75,7 +76,7 @@ function connect(options: FakeNetOptions, asked: ConnectOptions, handler: Connec
     const { listener } = route;
     world.record(netns, `${listener === undefined ? "is refused by" : "reaches"} ${subjectOf(route.address)}`);
     if (listener === undefined) {
-      const code = isUnix ? "ENOENT" : "ECONNREFUSED";
+      const code = isUnix && !subjectOf(address).startsWith("@") ? "ENOENT" : "ECONNREFUSED";
       client.fail({ code, message: `connect ${code} ${subjectOf(route.address)}` });
       return;
     }
@@ -100,7 +101,7 @@ function connect(options: FakeNetOptions, asked: ConnectOptions, handler: Connec
 
 function routeOf({ world }: FakeNetOptions, asked: ConnectOptions, netns: string, local: { ip: string; port: number } | undefined): Route | "drop" {
   const { address } = asked;
-  if ("path" in address) return { listener: world.network.findPath(address.path), netns, address };
+  if ("path" in address) return { listener: world.network.findPath(netns, address.path), netns, address };
   const found = world.network.route({ from: { netns, address: local ?? { ip: "0.0.0.0", port: 0 } }, to: address, mark: asked.mark ?? 0 });
   return found === "drop" ? "drop" : { listener: found.listener, netns: found.netns, address: found.to };
 }

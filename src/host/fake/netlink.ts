@@ -42,6 +42,7 @@ export function fakeNetns(kernel: FakeKernel, network: FakeNetwork, home: string
       kernel.remove(path);
     },
     exists: async (path) => kernel.find(path) !== undefined,
+    identity: async (path) => kernel.find(kernel.processes.get(path) ?? path)?.path,
     async sysctl(path, key, value) {
       const namespace = path === undefined ? kernel.home(home) : kernel.find(path);
       if (namespace === undefined) throw new HostError("ENOENT", path ?? home, "no such network namespace");

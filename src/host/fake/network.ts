@@ -110,8 +110,9 @@ export class FakeNetwork {
     return { listener: this.#listenerAt(netns, to), netns, to };
   }
 
-  findPath(path: string): FakeListener | undefined {
-    return this.#listeners.get(path);
+  /** Files are one for all namespaces; abstract names belong to each. */
+  findPath(netns: string, path: string): FakeListener | undefined {
+    return this.#listeners.get(listenKey(netns, { path }));
   }
 
   #listenerAt(netns: string, to: SocketAddress): FakeListener | undefined {
@@ -148,7 +149,8 @@ export function isLoopback(ip: string): boolean {
 }
 
 function listenKey(netns: string, address: StreamAddress): string {
-  return "path" in address ? address.path : `${netns} ${address.ip} ${address.port}`;
+  if ("path" in address) return address.path.startsWith("@") ? `${netns} ${address.path}` : address.path;
+  return `${netns} ${address.ip} ${address.port}`;
 }
 
 export function subjectOf(address: StreamAddress): string {

@@ -40,11 +40,13 @@ let sockets = 0;
 rpcContract(() => ({
   rpc: fakeRpc(clock, network),
   unixAddress: () => ({ path: `/run/${sockets++}.sock` }),
+  abstractAddress: () => ({ path: `@weft/${sockets++}` }),
   tcpAddress: () => ({ ip: "127.0.0.1", port: 0 }),
   pki,
   async until(done) {
     while (!done()) {
-      await Promise.resolve();
+      // A service that admits callers needs turns of the real loop for it.
+      await new Promise((resolve) => void setImmediate(resolve));
       if (!step() && !done()) throw new Error("nothing is left to happen");
     }
   },

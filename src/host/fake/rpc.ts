@@ -10,7 +10,17 @@ import { HostError } from "#host/host-error.ts";
 import type { StreamAddress } from "#host/net.ts";
 import { RPC_STATUS } from "#host/rpc.ts";
 import { parseIp } from "#lib/ip.ts";
-import type { Rpc, RpcCallHandler, RpcClientCall, RpcConnectOptions, RpcReceiver, RpcServeOptions, RpcServerCall, RpcStatus } from "#host/rpc.ts";
+import type {
+  PeerCredentials,
+  Rpc,
+  RpcCallHandler,
+  RpcClientCall,
+  RpcConnectOptions,
+  RpcReceiver,
+  RpcServeOptions,
+  RpcServerCall,
+  RpcStatus,
+} from "#host/rpc.ts";
 
 interface Service {
   readonly options: RpcServeOptions;
@@ -24,10 +34,11 @@ export class FakeRpcNetwork {
   #nextPort = 40_000;
 
   /** A service that listens on port 0 gets a port of its own. */
-  add(options: RpcServeOptions): { address: StreamAddress; remove: () => void } {
+  add(options: RpcServeOptions, netns: string): { address: StreamAddress; remove: () => void } {
     const address = "path" in options.address || options.address.port !== 0 ? options.address : { ip: options.address.ip, port: this.#nextPort++ };
-    const key = keyOf(address);
-    if (this.#services.has(key) && !("path" in address)) throw new HostError("EADDRINUSE", key, "address is in use by another service of this world");
+    const key = keyOf(address, options.netns ?? netns);
+    if (this.#services.has(key) && (!("path" in address) || address.path.startsWith("@")))
+      throw new HostError("EADDRINUSE", key, "address is in use by another service of this world");
     const service: Service = { options, open: new Set() };
     this.#services.set(key, service);
     const remove = (): void => {
@@ -37,8 +48,8 @@ export class FakeRpcNetwork {
     return { address, remove };
   }
 
-  find(address: StreamAddress): Service | undefined {
-    return this.#services.get(keyOf(address));
+  find(address: StreamAddress, netns = HOME): Service | undefined {
+    return this.#services.get(keyOf(address, netns));
   }
 
   /** Breaks every open connection to a service that goes on listening. */
@@ -47,15 +58,30 @@ export class FakeRpcNetwork {
   }
 }
 
-function keyOf(address: StreamAddress): string {
-  return "path" in address ? address.path : `${address.ip}:${address.port}`;
+/** Of hosts that are not said to be in any. */
+const HOME = "";
+
+/** Abstract names ("@name") belong to a namespace, all else is one for the world. */
+function keyOf(address: StreamAddress, netns = HOME): string {
+  if ("path" in address) return address.path.startsWith("@") ? `${netns} ${address.path}` : address.path;
+  return `${address.ip}:${address.port}`;
 }
 
-export function fakeRpc(clock: Clock, network: FakeRpcNetwork, delayMs = 1): Rpc {
+export interface FakeRpcOptions {
+  /** Every message takes so long. */
+  readonly delayMs?: number;
+  readonly netns?: string;
+  /** Who this host's programs are to a service on an abstract socket. */
+  readonly credentials?: PeerCredentials;
+}
+
+const ROOT: PeerCredentials = { pid: 1, uid: 0, gid: 0 };
+
+export function fakeRpc(clock: Clock, network: FakeRpcNetwork, { delayMs = 1, netns = HOME, credentials = ROOT }: FakeRpcOptions = {}): Rpc {
   return {
     serve(options) {
       try {
-        const { address, remove } = network.add(options);
+        const { address, remove } = network.add(options, netns);
         return Promise.resolve({ address, close: () => Promise.resolve(remove()) });
       } catch (error) {
         return Promise.reject(error instanceof Error ? error : new Error(String(error)));
@@ -67,7 +93,7 @@ export function fakeRpc(clock: Clock, network: FakeRpcNetwork, delayMs = 1): Rpc
         call(method, metadata, handler) {
           const call = new FakeCall(clock, delayMs, handler, () => calls.delete(call));
           calls.add(call);
-          clock.after(delayMs, () => call.start(network.find(options.address), options, { method, metadata }));
+          clock.after(delayMs, () => void call.admit(network.find(options.address, netns), credentials, options, { method, metadata }));
           return call;
         },
         close() {
@@ -77,6 +103,8 @@ export function fakeRpc(clock: Clock, network: FakeRpcNetwork, delayMs = 1): Rpc
     },
   };
 }
+
+type StartArguments = [options: RpcConnectOptions, call: { readonly method: string; readonly metadata: Readonly<Record<string, string>> }];
 
 class FakeCall implements RpcClientCall {
   readonly #clock: Clock;
@@ -97,7 +125,15 @@ class FakeCall implements RpcClientCall {
     this.#gone = gone;
   }
 
-  start(service: Service | undefined, options: RpcConnectOptions, call: { method: string; metadata: Readonly<Record<string, string>> }): void {
+  async admit(service: Service | undefined, credentials: PeerCredentials, ...start: StartArguments): Promise<void> {
+    const ask = service?.options.admit;
+    if (ask === undefined) return this.start(service, ...start);
+    const refusal = await ask(credentials).catch(() => "could not be checked");
+    if (refusal === undefined) this.start(service, ...start);
+    else this.#finish({ code: RPC_STATUS.unavailable, message: "connection closed" });
+  }
+
+  start(service: Service | undefined, ...[options, call]: StartArguments): void {
     if (this.#clientClosed) return;
     if (service === undefined) return this.#finish({ code: RPC_STATUS.unavailable, message: `${keyOf(options.address)}: connection refused` });
     const refusal = refuseTls(service.options, options);

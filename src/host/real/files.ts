@@ -1,6 +1,6 @@
 /** Files of the machine. */
 import { constants, watch as watchPath } from "node:fs";
-import { appendFile, chmod, chown, lstat, mkdir, open, readdir, readFile, rename, rm, symlink } from "node:fs/promises";
+import { appendFile, chmod, chown, copyFile, lstat, mkdir, open, readdir, readFile, rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Stats } from "node:fs";
 import type { FileFacts, Files } from "#host/files.ts";
@@ -11,6 +11,7 @@ export function realFiles(): Files {
     readText: (path) => named(path, readFile(path, "utf8")),
     read: (path) => named(path, readFile(path)),
     writeAtomic: (path, data, options) => named(path, writeAtomic(path, data, options?.mode)),
+    copyAtomic: (from, path) => named(from, copyAtomic(from, path)),
     append: (path, data) => named(path, append(path, data)),
     makeDirectory: (path, options) => named(path, makeDirectory(path, options?.mode)),
     remove: (path) => named(path, rm(path, { recursive: true, force: true })),
@@ -36,9 +37,13 @@ async function named<T>(path: string, work: Promise<T>): Promise<T> {
 
 let temporaries = 0;
 
-async function writeAtomic(path: string, data: string | Uint8Array, mode = 0o644): Promise<void> {
+function besides(path: string): string {
   temporaries += 1;
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${temporaries}`);
+  return join(dirname(path), `.${basename(path)}.${process.pid}.${temporaries}`);
+}
+
+async function writeAtomic(path: string, data: string | Uint8Array, mode = 0o644): Promise<void> {
+  const temporary = besides(path);
   const file = await open(temporary, "wx", mode);
   try {
     // The mode of open is cut by the umask.
@@ -51,12 +56,30 @@ async function writeAtomic(path: string, data: string | Uint8Array, mode = 0o644
     throw error;
   }
   await file.close();
+  await moveInPlace(temporary, path);
+}
+
+async function moveInPlace(temporary: string, path: string): Promise<void> {
   try {
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
   }
+}
+
+async function copyAtomic(from: string, path: string): Promise<void> {
+  const temporary = besides(path);
+  try {
+    await copyFile(from, temporary);
+    const file = await open(temporary, "r+");
+    await file.sync();
+    await file.close();
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await moveInPlace(temporary, path);
 }
 
 /** Standard streams by their descriptor: the file behind one may be another user's, who opened it for us, and not for us to open. */

@@ -15,6 +15,7 @@ import { handleOf } from "./net/node-handle.ts";
 import type { NodeHandle } from "./net/node-handle.ts";
 import { bindRaw, describe, rawSocket } from "./net/raw-socket.ts";
 import { plainIp } from "./net/socket-address.ts";
+import { isAbstract, kernelPath, listenUnix, unixSocket } from "./net/unix-socket.ts";
 import { clientSettings, isTlsSettings, serverSettings } from "./net/tls-context.ts";
 
 /** The kernel cuts it to net.core.somaxconn (4096). */
@@ -30,7 +31,7 @@ async function listen(options: ListenOptions, accepted: (connection: Connection)
   try {
     await startListening(server, options);
   } catch (cause) {
-    if (!isUnix || !(await isStale(cause, options.address))) throw asHostError(cause, options.address);
+    if (!isUnix || isAbstract(options.address.path) || !(await isStale(cause, options.address))) throw asHostError(cause, options.address);
     rmSync(options.address.path, { force: true });
     await startListening(server, options).catch((again: unknown) => {
       throw asHostError(again, options.address);
@@ -53,7 +54,7 @@ function startListening(server: Server, options: ListenOptions): Promise<void> {
       resolve();
     });
     const { address, backlog = DEFAULT_BACKLOG } = options;
-    if ("path" in address) listenUnix(server, address.path, { backlog, mode: options.mode });
+    if ("path" in address) listenUnix(server, address.path, { backlog, mode: options.mode, netns: options.netns });
     else if (options.netns === undefined && options.transparent !== true) {
       server.listen({ host: address.ip, port: address.port, backlog, reusePort: options.reusePort ?? false });
     } else {
@@ -69,20 +70,6 @@ function startListening(server: Server, options: ListenOptions): Promise<void> {
       server.listen({ fd, backlog });
     }
   });
-}
-
-/** The socket file is made with its mode, so that nobody can connect in between: listen binds before it returns. */
-function listenUnix(server: Server, path: string, options: { readonly backlog: number; readonly mode: number | undefined }): void {
-  if (options.mode === undefined) {
-    server.listen({ path, backlog: options.backlog });
-    return;
-  }
-  const before = process.umask(0o777 & ~options.mode);
-  try {
-    server.listen({ path, backlog: options.backlog });
-  } finally {
-    process.umask(before);
-  }
 }
 
 /** Whether the address is taken only by the socket file of a program that is gone. */
@@ -144,8 +131,8 @@ function connect(options: ConnectOptions, handler: ConnectionHandler): Connectio
 function outgoing(options: ConnectOptions): { socket: Socket; start: (connection: NodeConnection) => void } {
   const { address, sourceIp } = options;
   if ("path" in address) {
-    const socket = new Socket(SOCKET_OPTIONS);
-    return { socket, start: () => socket.connect({ path: address.path }) };
+    const socket = unixSocket(address.path, options.netns);
+    return { socket, start: () => socket.connect({ path: kernelPath(address.path) }) };
   }
   const to = { host: address.ip, port: address.port };
   if (options.mark === undefined && options.netns === undefined) {

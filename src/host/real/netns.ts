@@ -3,7 +3,7 @@
  * and goes home again, all in one turn: no helper process.
  */
 import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
-import { statfs } from "node:fs/promises";
+import { stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { HostError } from "#host/host-error.ts";
 import type { Netns } from "#host/netns.ts";
@@ -26,6 +26,7 @@ export function realNetns(): Netns {
     create: async (path) => create(path),
     remove: async (path) => remove(path),
     exists,
+    identity,
     sysctl: async (path, key, value) => sysctl(path, key, value),
   };
 }
@@ -76,6 +77,16 @@ async function exists(path: string): Promise<boolean> {
     return (await statfs(path)).type === NSFS_MAGIC;
   } catch {
     return false;
+  }
+}
+
+async function identity(path: string): Promise<string | undefined> {
+  try {
+    // nsfs has one inode for a namespace, whoever asks.
+    const { dev, ino } = await stat(path);
+    return (await exists(path)) ? `${dev}:${ino}` : undefined;
+  } catch {
+    return undefined;
   }
 }
 

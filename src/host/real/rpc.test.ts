@@ -14,6 +14,7 @@ const pki = await contractPki();
 rpcContract(() => ({
   rpc: realRpc(),
   unixAddress: () => ({ path: join(folder, `${sockets++}.sock`) }),
+  abstractAddress: () => ({ path: `@${join(folder, `${sockets++}`)}` }),
   tcpAddress: () => ({ ip: "127.0.0.1", port: 0 }),
   pki,
   async until(done) {

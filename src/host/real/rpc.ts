@@ -1,6 +1,6 @@
 /** gRPC by grpc-js; the only file that loads it, and only when a program first serves or connects (it costs 70 ms). */
 import { createRequire } from "node:module";
-import { isIP } from "node:net";
+import { createServer, isIP } from "node:net";
 import { checkServerIdentity } from "node:tls";
 import { chmod, rm } from "node:fs/promises";
 import type * as Grpc from "@grpc/grpc-js";
@@ -20,6 +20,9 @@ import type {
   RpcServerCall,
   RpcStatus,
 } from "#host/rpc.ts";
+import { handleOf } from "./net/node-handle.ts";
+import { peerCredentials } from "./net/raw-socket.ts";
+import { isAbstract, kernelPath, listenUnix } from "./net/unix-socket.ts";
 
 let loaded: typeof Grpc | undefined;
 function grpc(): typeof Grpc {
@@ -29,6 +32,9 @@ function grpc(): typeof Grpc {
 
 /** A peer that does not answer a ping within 10 s is gone; asked every 30 s, as Istio's agents do. */
 const KEEPALIVE = { "grpc.keepalive_time_ms": 30_000, "grpc.keepalive_timeout_ms": 10_000 };
+
+/** One proxy connects to such a socket; whoever tries to fill its queue gains nothing. */
+const ABSTRACT_BACKLOG = 16;
 
 const SERVER_OPTIONS: Grpc.ServerOptions = { ...KEEPALIVE };
 
@@ -52,7 +58,7 @@ const asIs = (message: Buffer): Buffer => message;
 const asBuffer = (message: Uint8Array): Buffer => Buffer.from(message.buffer, message.byteOffset, message.byteLength);
 
 function target(address: StreamAddress): string {
-  if ("path" in address) return `unix:${address.path}`;
+  if ("path" in address) return `unix:${kernelPath(address.path)}`;
   return address.ip.includes(":") ? `[${address.ip}]:${address.port}` : `${address.ip}:${address.port}`;
 }
 
@@ -62,6 +68,7 @@ async function serve(options: RpcServeOptions): Promise<RpcServer> {
   for (const [path, method] of Object.entries(options.methods)) {
     server.register(path, (call: Grpc.ServerDuplexStream<Buffer, Uint8Array>) => accept(call, method), asBuffer, asIs, "bidi");
   }
+  if ("path" in address && isAbstract(address.path)) return serveAbstract(server, address.path, options);
   if ("path" in address) await rm(address.path, { force: true });
   const credentials =
     tls === undefined
@@ -85,6 +92,38 @@ async function serve(options: RpcServeOptions): Promise<RpcServer> {
       server.forceShutdown();
       if ("path" in address) await rm(address.path, { force: true });
     },
+  };
+}
+
+/** We listen, because grpc-js cannot in another namespace; it gets the connections that are admitted. */
+async function serveAbstract(server: Grpc.Server, path: string, { netns, admit }: RpcServeOptions): Promise<RpcServer> {
+  const injector = server.createConnectionInjector(grpc().ServerCredentials.createInsecure());
+  const listener = createServer((socket) => {
+    // Until gRPC has it nobody else listens for its errors.
+    socket.on("error", () => undefined);
+    const peer = peerCredentials(handleOf(socket)?.fd ?? -1);
+    const asked = peer === undefined ? Promise.resolve("the kernel does not say who connected") : (admit?.(peer) ?? Promise.resolve(undefined));
+    void asked
+      .catch(() => "could not be checked")
+      .then((refusal) => {
+        if (refusal !== undefined || socket.destroyed) socket.destroy();
+        else injector.injectConnection(socket);
+      });
+  });
+  await new Promise<void>((resolve, reject) => {
+    listener.once("error", (error: Error & { code?: string }) => reject(new HostError(error.code ?? "ERR_RPC_LISTEN", path, error.message, { cause: error })));
+    listener.once("listening", resolve);
+    listenUnix(listener, path, { backlog: ABSTRACT_BACKLOG, netns });
+  });
+  listener.on("error", () => undefined);
+  return {
+    address: { path },
+    close: () =>
+      new Promise((resolve) => {
+        listener.close(() => resolve());
+        injector.destroy();
+        server.forceShutdown();
+      }),
   };
 }
 

@@ -84,6 +84,8 @@ function responseOf(message: IncomingMessage, options: HttpRequestOptions): Http
     headers,
     async text() {
       const chunks: Buffer[] = [];
+      // A server that stops in the midst of its answer must not hold its caller for ever.
+      if (options.timeoutMs !== undefined) message.setTimeout(options.timeoutMs, () => message.destroy(timeout(options.timeoutMs)));
       try {
         for await (const chunk of message) chunks.push(chunk as Buffer);
       } catch (cause) {
