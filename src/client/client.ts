@@ -10,6 +10,7 @@ import type { KubeObject } from "#model/object.ts";
 import { ApiRefusal, isNotFound, statusOf } from "./api-error.ts";
 import type { ApiAccess } from "./kubeconfig.ts";
 import { collectionOf, pathOf } from "./paths.ts";
+import { allPages, type Page, type Query } from "./pages.ts";
 import { watchEvents, type WatchEvent, type WatchOptions } from "./watch.ts";
 
 export interface ObjectName {
@@ -124,15 +125,11 @@ class Client implements ApiClient {
   }
 
   async list<K extends KindId>(kind: K, { namespace, labelSelector, fieldSelector }: ListOptions = {}): Promise<Listed<Kinds[K]>> {
-    const path = collectionOf(kind, namespace);
-    const query = { labelSelector, fieldSelector };
-    const { items, metadata } = await this.#json<{ readonly items?: readonly Kinds[K][]; readonly metadata: { readonly resourceVersion: string } }>(
-      "GET",
-      path,
-      { query },
-    );
+    const request = (query: Query): Promise<Page<Kinds[K]>> =>
+      this.#json("GET", collectionOf(kind, namespace), { query: { labelSelector, fieldSelector, ...query } });
+    const { items, metadata } = await allPages(request);
     // Items of a list come without their own kind.
-    return { items: (items ?? []).map((item) => complete(kind, item)), resourceVersion: metadata.resourceVersion };
+    return { items: items.map((item) => complete(kind, item)), resourceVersion: metadata.resourceVersion };
   }
 
   watch<K extends KindId>(kind: K, options: WatchOptions): AsyncIterable<WatchEvent<Kinds[K]>> {

@@ -1,14 +1,16 @@
 /**
  * Keeps a World current: lists each kind, then watches it from there; lists again when the server has forgotten the
- * revision; waits longer and longer when it does not answer, and holds what it knew meanwhile.
+ * revision; waits longer and longer when it does not answer, and holds what it knew meanwhile. A kind that the server does
+ * not have (its definition is not installed) counts as listed, with nothing in it, and is waited for.
  */
 import type { Clock } from "#host/clock.ts";
 import type { Random } from "#host/random.ts";
-import type { KindId, Kinds } from "#model/kinds.ts";
+import { KINDS, type KindId, type Kinds } from "#model/kinds.ts";
 import { objectKey, type KubeObject } from "#model/object.ts";
 import type { World } from "#model/world.ts";
 import { ApiRefusal } from "./api-error.ts";
 import type { ApiClient, ListOptions } from "./client.ts";
+import { ServedKinds } from "./served-kinds.ts";
 
 /** One object as it is now, after a change. */
 export interface ObjectChange<K extends KindId = KindId> {
@@ -28,6 +30,8 @@ export interface FollowOptions {
   readonly only?: { readonly [K in KindId]?: ListOptions };
   /** A list or watch failed; it is tried again by itself. */
   readonly onTrouble?: (kind: KindId, error: unknown) => void;
+  /** The server has no such kind (`served` false), or has it now. */
+  readonly onServed?: (kind: KindId, served: boolean) => void;
 }
 
 export interface FollowedWorld {
@@ -50,6 +54,17 @@ const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 10_000;
 /** A server that always ends watches at once must not be asked in a circle. */
 const BETWEEN_WATCHES_MS = 50;
+/** A watch lasts this to twice this, so that not all of them begin again in one moment. */
+const WATCH_SECONDS = 300;
+const OVERDUE_SECONDS = 30;
+const NOT_SERVED_MS = 10_000;
+
+interface Known {
+  /** Where the next watch begins; undefined: list first. */
+  revision: string | undefined;
+  /** The server spoke: what fails next is a new trouble. */
+  readonly heard: () => void;
+}
 
 class Follower implements FollowedWorld {
   readonly world: World;
@@ -58,6 +73,7 @@ class Follower implements FollowedWorld {
   readonly #options: FollowOptions;
   readonly #objects: ReadonlyMap<KindId, Map<string, KubeObject>>;
   readonly #stopped = new AbortController();
+  readonly #served: ServedKinds;
   /** Kinds that were never listed. */
   readonly #unlisted: Set<KindId>;
   readonly #ailing: Set<KindId>;
@@ -68,6 +84,7 @@ class Follower implements FollowedWorld {
   constructor(api: ApiClient, kinds: readonly KindId[], options: FollowOptions) {
     this.#api = api;
     this.#options = options;
+    this.#served = new ServedKinds(api, options.host.clock);
     this.#objects = new Map(kinds.map((kind) => [kind, new Map()]));
     this.#unlisted = new Set(kinds);
     this.#ailing = new Set(kinds);
@@ -92,25 +109,25 @@ class Follower implements FollowedWorld {
   async #follow(kind: KindId): Promise<void> {
     const { signal } = this.#stopped;
     const { random } = this.#options.host;
-    let revision: string | undefined;
+    const known: Known = { revision: undefined, heard: () => (waitMs = FIRST_WAIT_MS) };
     let waitMs = FIRST_WAIT_MS;
     while (!signal.aborted) {
       try {
-        revision ??= await this.#list(kind);
-        const only = this.#options.only?.[kind] ?? {};
-        for await (const event of this.#api.watch(kind, { ...only, resourceVersion: revision, signal })) {
-          waitMs = FIRST_WAIT_MS;
-          revision = event.object.metadata.resourceVersion ?? revision;
-          if (event.type === "DELETED") this.#remove(kind, objectKey(event.object));
-          else if (event.type !== "BOOKMARK") this.#set(kind, event.object);
-          this.#ailing.delete(kind);
-        }
+        known.revision ??= await this.#list(kind);
+        await this.#watch(kind, known);
+        waitMs = FIRST_WAIT_MS;
         await this.#pause(BETWEEN_WATCHES_MS);
       } catch (error) {
         if (signal.aborted) return;
         const isExpired = error instanceof ApiRefusal && error.isExpired;
-        if (isExpired) revision = undefined;
-        else {
+        // Whatever it was that a server refused, a list shows what is there now: it may be another server, with another past.
+        if (error instanceof ApiRefusal) known.revision = undefined;
+        if (error instanceof ApiRefusal && error.isNotFound && !KINDS[kind].builtIn) {
+          await this.#untilServed(kind);
+          await this.#pause(FIRST_WAIT_MS);
+          continue;
+        }
+        if (!isExpired) {
           this.#ailing.add(kind);
           this.#options.onTrouble?.(kind, error);
         }
@@ -119,6 +136,60 @@ class Follower implements FollowedWorld {
         waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
       }
     }
+  }
+
+  async #watch(kind: KindId, known: Known): Promise<void> {
+    const { clock, random } = this.#options.host;
+    const { signal } = this.#stopped;
+    const only = this.#options.only?.[kind] ?? {};
+    const timeoutSeconds = Math.round(WATCH_SECONDS * (1 + random.next()));
+    const watch = new AbortController();
+    const stop = (): void => watch.abort(new Error("stopped"));
+    signal.addEventListener("abort", stop, { once: true });
+    // The server ends a watch in time. One that does not is not there any more, whatever its connection says.
+    const overdue = clock.after((timeoutSeconds + OVERDUE_SECONDS) * 1000, () => watch.abort(new Error("the server did not end the watch in time"))).unref();
+    try {
+      for await (const event of this.#api.watch(kind, { ...only, resourceVersion: known.revision ?? "", timeoutSeconds, signal: watch.signal })) {
+        known.heard();
+        known.revision = event.object.metadata.resourceVersion ?? known.revision;
+        if (event.type === "DELETED") this.#remove(kind, objectKey(event.object));
+        else if (event.type !== "BOOKMARK") this.#set(kind, event.object);
+        this.#ailing.delete(kind);
+      }
+    } finally {
+      overdue.cancel();
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  /**
+   * Resolves when the server has the kind. What is known of it goes only after a second look: rules must not fall because
+   * of one wrong answer.
+   */
+  async #untilServed(kind: KindId): Promise<void> {
+    const { random } = this.#options.host;
+    let looks = 0;
+    while (!this.#stopped.signal.aborted) {
+      try {
+        if (await this.#served.has(kind)) {
+          if (looks > 0) this.#options.onServed?.(kind, true);
+          return;
+        }
+        looks += 1;
+        if (looks === 1) this.#options.onServed?.(kind, false);
+        if (looks === 1 || looks === 2) this.#isAbsent(kind, looks);
+      } catch (error) {
+        this.#ailing.add(kind);
+        this.#options.onTrouble?.(kind, error);
+      }
+      await this.#pause(NOT_SERVED_MS * (0.5 + random.next() / 2));
+    }
+  }
+
+  #isAbsent(kind: KindId, looks: number): void {
+    this.#ailing.delete(kind);
+    if (looks > 1) for (const key of [...(this.#objects.get(kind)?.keys() ?? [])]) this.#remove(kind, key);
+    if (this.#unlisted.delete(kind)) this.#schedule();
   }
 
   async #list(kind: KindId): Promise<string> {
@@ -141,8 +212,9 @@ class Follower implements FollowedWorld {
     const before = objects?.get(key) as Kinds[K] | undefined;
     const isSame = before?.metadata.uid === object.metadata.uid && before?.metadata.resourceVersion === object.metadata.resourceVersion;
     if (isSame && before !== undefined) return;
-    objects?.set(key, object);
-    this.#pending.push({ kind, key, before, after: object } as ObjectChange);
+    const after = withoutManagers(object);
+    objects?.set(key, after);
+    this.#pending.push({ kind, key, before, after } as ObjectChange);
     this.#schedule();
   }
 
@@ -175,4 +247,11 @@ class Follower implements FollowedWorld {
       // Stopped; the loop sees it.
     }
   }
+}
+
+/** Who wrote which field is half of what a server sends, and nobody here reads it. */
+function withoutManagers<T extends KubeObject>(object: T): T {
+  if (object.metadata.managedFields === undefined) return object;
+  const { managedFields: _, ...metadata } = object.metadata;
+  return { ...object, metadata };
 }

@@ -1,6 +1,7 @@
 /** How to reach an API server: from a kubeconfig, or from inside a pod of a real cluster. */
 import { dirname, isAbsolute, join } from "node:path";
 import { parse } from "yaml";
+import type { Clock } from "#host/clock.ts";
 import type { Files } from "#host/files.ts";
 import { HostError } from "#host/host-error.ts";
 
@@ -47,6 +48,29 @@ interface Context {
   readonly cluster?: string;
   readonly user?: string;
   readonly namespace?: string;
+}
+
+/** Where every pod finds who it is to the API server. */
+const ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount";
+/** A token is replaced long before it ends (a fifth of its life), so it need not be read before each request. */
+const TOKEN_KEPT_MS = 60_000;
+
+/** As a pod's own service account. `url` comes from configuration: what the network is made of cannot need Services itself. */
+export async function inClusterAccess(
+  host: { readonly files: Pick<Files, "readText">; readonly clock: Pick<Clock, "monotonic"> },
+  { url, folder = ACCOUNT_FOLDER }: { readonly url: string; readonly folder?: string },
+): Promise<KubeAccess> {
+  const [ca, namespace] = await Promise.all([host.files.readText(`${folder}/ca.crt`), host.files.readText(`${folder}/namespace`)]);
+  return { url: url.replace(/\/+$/, ""), namespace: namespace.trim(), tls: { ca }, token: keptToken(host, `${folder}/token`) };
+}
+
+function keptToken(host: { readonly files: Pick<Files, "readText">; readonly clock: Pick<Clock, "monotonic"> }, path: string): () => Promise<string> {
+  let kept: { readonly token: string; readonly atMs: number } | undefined;
+  return async () => {
+    const now = host.clock.monotonic();
+    if (kept === undefined || now - kept.atMs >= TOKEN_KEPT_MS) kept = { token: await tokenFrom(host.files, path), atMs: now };
+    return kept.token;
+  };
 }
 
 /** Reads a kubeconfig file; `context` default: its current-context. Throws HostError that names the file and what it lacks. */

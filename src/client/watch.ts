@@ -22,13 +22,16 @@ export interface WatchEvent<T> {
 type Request = (
   method: string,
   path: string,
-  options: { readonly query: Readonly<Record<string, string | undefined>>; readonly signal?: AbortSignal },
+  options: { readonly query: Readonly<Record<string, string | undefined>>; readonly signal?: AbortSignal; readonly timeoutMs: number },
 ) => Promise<HttpResponse>;
+
+/** A server begins to answer at once, and then answers for minutes. */
+const BEGINS_WITHIN_MS = 30_000;
 
 export async function* watchEvents<T extends KubeObject>(request: Request, path: string, options: WatchOptions): AsyncGenerator<WatchEvent<T>> {
   const { resourceVersion, labelSelector, fieldSelector, timeoutSeconds = 300, signal } = options;
   const query = { watch: "true", allowWatchBookmarks: "true", resourceVersion, labelSelector, fieldSelector, timeoutSeconds: String(timeoutSeconds) };
-  const response = await request("GET", path, { query, ...(signal === undefined ? {} : { signal }) });
+  const response = await request("GET", path, { query, timeoutMs: BEGINS_WITHIN_MS, ...(signal === undefined ? {} : { signal }) });
   for await (const line of linesOf(response.chunks())) {
     const event = JSON.parse(line) as { readonly type: string; readonly object: unknown };
     if (event.type === "ERROR") throw new ApiRefusal(`watch ${path}`, statusOf(500, JSON.stringify(event.object)));
