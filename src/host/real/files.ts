@@ -1,10 +1,11 @@
 /** Files of the machine. */
-import { constants, watch as watchPath } from "node:fs";
+import { constants } from "node:fs";
 import { appendFile, chmod, chown, copyFile, lstat, mkdir, open, readdir, readFile, rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Stats } from "node:fs";
 import type { FileFacts, Files } from "#host/files.ts";
 import { HostError } from "#host/host-error.ts";
+import { watch } from "./file-watch.ts";
 
 export function realFiles(): Files {
   return {
@@ -114,40 +115,6 @@ function kindOf(facts: Stats): FileFacts["kind"] {
   if (facts.isDirectory()) return "directory";
   if (facts.isSocket()) return "socket";
   return facts.isSymbolicLink() ? "symlink" : "other";
-}
-
-/** Watches a file through its folder, because writeAtomic puts another file in its place. */
-function watch(path: string, changed: () => void): { close(): void } {
-  let scheduled: NodeJS.Immediate | undefined;
-  const name = basename(path);
-  const notify = (): void => {
-    scheduled ??= setImmediate(() => {
-      scheduled = undefined;
-      changed();
-    });
-  };
-  try {
-    const watchers = [watchPath(dirname(path), (_, file) => (file === null || file === name ? notify() : undefined)), watchFolder(path, notify)];
-    for (const watcher of watchers) watcher?.on("error", notify);
-    return {
-      close(): void {
-        if (scheduled !== undefined) clearImmediate(scheduled);
-        for (const watcher of watchers) watcher?.close();
-      },
-    };
-  } catch (cause) {
-    const { code = "EIO", message } = cause as Error & { code?: string };
-    throw new HostError(code, path, message, { cause });
-  }
-}
-
-function watchFolder(path: string, notify: () => void): ReturnType<typeof watchPath> | undefined {
-  try {
-    return watchPath(path, notify);
-  } catch {
-    // It is not there yet: its parent is watched.
-    return undefined;
-  }
 }
 
 async function readFrom(path: string, offset: number, maxBytes: number): Promise<Uint8Array> {

@@ -108,6 +108,9 @@ function route(options: Target, url: URL): RequestOptions & { readonly rejectUna
   if (options.socketPath !== undefined) return { socketPath: options.socketPath, agent: false };
   // No agent at all: with one, even a new one, node:http does not call createConnection.
   if (options.netns !== undefined || options.mark !== undefined) return { createConnection: () => connectFrom(options, url) };
+  // A kept connection may have another source.
+  if (options.sourceIp !== undefined)
+    return { localAddress: options.sourceIp, agent: false, ...(url.protocol === "https:" ? tlsOptions(options, url.hostname) : {}) };
   return { agent: url.protocol === "https:" ? tlsAgent(options) : plainAgent };
 }
 
