@@ -19,7 +19,8 @@ export default async function* reporter(source: AsyncIterable<TestEvent>): Async
       const file = data.file ?? "";
       const isFile = data.nesting === 0 && data.name === file;
       if (isFile || data.details.type === "suite") {
-        if (event.type === "test:fail" && isFile) yield failure(file, data.name, event.data.details.error);
+        // Of a suite, what its hooks threw; its tests are told one by one.
+        if (event.type === "test:fail" && (isFile || !isOnlySubtests(event.data.details.error))) yield failure(file, data.name, event.data.details.error);
         continue;
       }
       const result = files.get(file) ?? { passed: 0, failed: 0, skipped: 0 };
