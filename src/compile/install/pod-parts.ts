@@ -1,0 +1,23 @@
+/** What the pods of control plane and agents have in common. */
+import { CONFIG_MAP } from "#model/kubernetes-config.ts";
+
+export const CONFIG_FOLDER = "/etc/weft";
+export const configVolume = { name: "config", configMap: { name: CONFIG_MAP } } as const;
+export const configMount = { name: "config", mountPath: CONFIG_FOLDER, readOnly: true } as const;
+
+const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+
+export const whoAmI = [
+  field("NODE_NAME", "spec.nodeName"),
+  field("NODE_IP", "status.hostIP"),
+  field("POD_NAME", "metadata.name"),
+  field("POD_NAMESPACE", "metadata.namespace"),
+] as const;
+
+export function httpProbe(
+  path: string,
+  port: number,
+  more: { readonly periodSeconds: number; readonly failureThreshold: number; readonly timeoutSeconds?: number },
+) {
+  return { httpGet: { path, port }, timeoutSeconds: 3, ...more };
+}
