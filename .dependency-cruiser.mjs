@@ -20,13 +20,14 @@ const rows = {
   xds: base,
   inject: base,
   proxy: [...core, "decide", "host", "run"],
+  sidecar: [...core, "compile", "host", "run", "proxy"],
   supervisor: [...core, "host", "run", "client"],
   cli: [...base, "decide"],
 };
 // Beside tests: what only they start, and the suites that fake and real hosts share.
 const test = ["[.]test[.]ts$", "/test-[a-z0-9-]+[.]ts$", "^src/host/contract"];
 const coreFolders = "^src/(lib|wire|model|compile|decide)/";
-const programs = "apiserver|control|agent|pods|dns|bgp|ca|xds|proxy|inject|supervisor|cli";
+const programs = "apiserver|control|agent|pods|dns|bgp|ca|xds|proxy|inject|sidecar|supervisor|cli";
 const machine = "^(fs|net|tls|http|https|http2|dgram|dns|os|child_process|worker_threads|process|timers)(/|$)";
 
 export default {

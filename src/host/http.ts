@@ -85,6 +85,8 @@ export interface HttpRequestOptions {
   readonly socketPath?: string;
   readonly netns?: string;
   readonly mark?: number;
+  /** Source address to bind to. */
+  readonly sourceIp?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
   readonly tls?: {

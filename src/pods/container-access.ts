@@ -1,9 +1,10 @@
 /** Runs a command beside a container's processes: exec, exec probes, hooks. Never with more rights than the container has. */
 import type { Container } from "#model/pod-parts.ts";
+import type { ProbeResult } from "#run/probe.ts";
 import type { ContainerProcess } from "./container-process.ts";
 import { sandboxSpec } from "./container-launcher.ts";
 import type { PodContext } from "./pod-context.ts";
-import { askHttp, type ProbeResult } from "./probe.ts";
+import { askHttp } from "./probe.ts";
 import { enterCommand, launchEnvironment, sandboxCommand, sandboxOptions } from "./sandbox/sandbox.ts";
 import { sidecarName } from "./sidecar.ts";
 

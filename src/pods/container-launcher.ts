@@ -89,7 +89,7 @@ async function launchSidecar(context: PodContext, request: LaunchRequest): Promi
   const files = containerFiles(paths, sidecarName, request.attempt);
   await makeRunFolders(context, files);
   const bootstrap = `${paths.proxy}/bootstrap.json`;
-  const content = sidecarBootstrap({ pod: context.pod(), podIP: record.podIP ?? "", socket: `${paths.proxy}/xds.sock` });
+  const content = sidecarBootstrap(context.pod(), record.podIP ?? "", `${paths.proxy}/xds.sock`);
   await host.files.writeAtomic(bootstrap, JSON.stringify(content, undefined, 1), { mode: 0o644 });
   const node = await hostFiles.reachable(settings.nodeBinary);
   const source = await hostFiles.reachable(settings.sourceRoot);

@@ -1,7 +1,7 @@
 /** Asks a container's probes on their schedules for as long as it runs, and says what follows from the answers. */
 import type { Clock } from "#host/clock.ts";
 import type { Container, Probe } from "#model/pod-parts.ts";
-import type { ProbeResult } from "./probe.ts";
+import type { ProbeResult } from "#run/probe.ts";
 
 export interface ProbeVerdicts {
   /** The startup probe passed, or there is none. */

@@ -1,6 +1,7 @@
 /** Asks a container one probe's question, once. The answer is a result, never an exception. */
 import type { Host } from "#host/host.ts";
 import type { Container, Probe } from "#model/pod-parts.ts";
+import { probeHttp, probeTcp, type ProbeResult } from "#run/probe.ts";
 
 export interface ProbeTarget {
   readonly container: Container;
@@ -8,11 +9,6 @@ export interface ProbeTarget {
   readonly netns: string;
   /** Runs a command in the container. */
   exec(command: readonly string[], timeoutMs: number): Promise<{ readonly code: number; readonly output: string }>;
-}
-
-export interface ProbeResult {
-  readonly ok: boolean;
-  readonly message: string;
 }
 
 /**
@@ -48,40 +44,15 @@ type HttpGet = NonNullable<Probe["httpGet"]>;
 export async function askHttp(host: Pick<Host, "http">, target: Omit<ProbeTarget, "exec">, action: HttpGet, timeoutMs: number): Promise<ProbeResult> {
   const port = portOf(target.container, action.port);
   if (port === undefined) return { ok: false, message: `port ${JSON.stringify(action.port)} is not a port of the container` };
-  const scheme = (action.scheme ?? "HTTP").toLowerCase();
-  const path = action.path ?? "/";
-  const url = `${scheme}://${action.host ?? target.podIP}:${port}${path.startsWith("/") ? path : `/${path}`}`;
-  const headers: Record<string, string> = { "user-agent": "kube-probe/1.33", accept: "*/*", connection: "close" };
-  for (const header of action.httpHeaders ?? []) headers[header.name.toLowerCase()] = header.value;
-  const tls = scheme === "https" ? { tls: { insecure: true } } : {};
-  const response = await host.http.request({ method: "GET", url, headers, netns: target.netns, ...markFor(action), timeoutMs, ...tls });
-  await response.text();
-  const ok = response.status >= 200 && response.status < 400;
-  return { ok, message: ok ? "" : `HTTP probe failed with statuscode: ${response.status}` };
+  return probeHttp(host, { ip: action.host ?? target.podIP, port, netns: target.netns, ...markFor(action) }, action, timeoutMs);
 }
 
 type TcpSocket = NonNullable<Probe["tcpSocket"]>;
 
-function askTcp(host: Pick<Host, "net">, target: ProbeTarget, action: TcpSocket, timeoutMs: number): Promise<ProbeResult> {
+async function askTcp(host: Pick<Host, "net">, target: ProbeTarget, action: TcpSocket, timeoutMs: number): Promise<ProbeResult> {
   const port = portOf(target.container, action.port);
-  if (port === undefined) return Promise.resolve({ ok: false, message: `port ${JSON.stringify(action.port)} is not a port of the container` });
-  return new Promise((resolve) => {
-    const connection = host.net.connect(
-      { address: { ip: action.host ?? target.podIP, port }, netns: target.netns, ...markFor(action), timeoutMs },
-      {
-        onConnect() {
-          connection.destroy();
-          resolve({ ok: true, message: "" });
-        },
-        onData() {},
-        onEnd() {},
-        onDrain() {},
-        onClose(error) {
-          resolve({ ok: false, message: error?.message ?? "closed" });
-        },
-      },
-    );
-  });
+  if (port === undefined) return { ok: false, message: `port ${JSON.stringify(action.port)} is not a port of the container` };
+  return probeTcp(host, { ip: action.host ?? target.podIP, port, netns: target.netns, ...markFor(action) }, timeoutMs);
 }
 
 /** A number, or the name of one of the container's ports. */
