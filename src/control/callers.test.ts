@@ -5,7 +5,7 @@ import { realClock } from "#host/real/clock.ts";
 import { realRandom } from "#host/real/random.ts";
 import { X509Certificate } from "node:crypto";
 import type { Pod } from "#model/core.ts";
-import { callerOf } from "./callers.ts";
+import { callerOf, nodeOfCertificate } from "./callers.ts";
 import { LiveWorld } from "./live-world.ts";
 
 const host = { clock: realClock(), random: realRandom() };
@@ -37,7 +37,8 @@ const CASES: { name: string; certificate: Uint8Array | undefined; pod?: string; 
 ];
 for (const { name, certificate: shown, pod: claimed, want } of CASES) {
   it(`${name} is ${want === undefined ? "known" : "refused"}`, () => {
-    const caller = callerOf(world, { metadata: claimed === undefined ? {} : { "weft-pod": claimed }, peer: { address: "x", certificate: shown } });
+    const call = { metadata: claimed === undefined ? {} : { "weft-pod": claimed }, peer: { address: "x", certificate: shown } };
+    const caller = callerOf(world, call, nodeOfCertificate(call));
     if (want === undefined) assert.deepEqual(caller, { pod });
     else assert.match("refused" in caller ? caller.refused : "", want);
   });

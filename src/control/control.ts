@@ -26,7 +26,7 @@ import { startXds } from "#xds/xds.ts";
 import type { Xds } from "#xds/xds.ts";
 import { apiWriter } from "./api-writer.ts";
 import type { Controller } from "./control-api.ts";
-import { callerOf } from "./callers.ts";
+import { callerOf, nodeOfCertificate } from "./callers.ts";
 import { runControllers } from "./controller-runner.ts";
 import { deployments } from "./deployment/deployments.ts";
 import { endpointSlices } from "./endpoints/endpoint-slices.ts";
@@ -131,7 +131,7 @@ function openableDoors(host: ControlHost, options: ControlOptions & { readonly w
   const xds = startXds(host, {
     plans,
     authorize(call) {
-      const caller = callerOf(world, call);
+      const caller = callerOf(world, call, nodeOfCertificate(call));
       return "refused" in caller ? caller : { proxy: objectKey(caller.pod) };
     },
     rejected: (proxy, typeUrl, message) => log.error("a proxy refused an update", { object: `Pod ${proxy}`, typeUrl, message }),
@@ -139,7 +139,7 @@ function openableDoors(host: ControlHost, options: ControlOptions & { readonly w
     disconnected: (proxy) => plans.unfollow(proxy),
   });
   const ca = certificateService(meshCa(host, options.meshRoot), (call) => {
-    const caller = callerOf(world, call);
+    const caller = callerOf(world, call, nodeOfCertificate(call));
     if ("refused" in caller) return caller;
     const { pod } = caller;
     return { namespace: pod.metadata.namespace ?? "", serviceAccount: pod.spec.serviceAccountName ?? "default" };
