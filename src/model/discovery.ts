@@ -1,7 +1,7 @@
 /** discovery.k8s.io/v1: EndpointSlice. */
 import { objectReference } from "./core.ts";
 import type { KubeObject } from "./object.ts";
-import { anyObject, bool, having, int32, list, mapOf, oneOfTexts, setOf, struct, text, type Static } from "./schema.ts";
+import { bool, having, int32, list, mapOf, oneOfTexts, setOf, struct, text, type Static } from "./schema.ts";
 
 const discovery = (name: string) => ({ definition: `io.k8s.api.discovery.v1.${name}` });
 
@@ -14,7 +14,11 @@ export const endpoint = struct(
     deprecatedTopology: mapOf(text),
     nodeName: text,
     zone: text,
-    hints: struct({}, { forZones: list(struct({ name: text }, {}, discovery("ForZone"))), forNodes: list(anyObject) }, discovery("EndpointHints")),
+    hints: struct(
+      {},
+      { forZones: list(struct({ name: text }, {}, discovery("ForZone"))), forNodes: list(struct({ name: text }, {}, discovery("ForNode"))) },
+      discovery("EndpointHints"),
+    ),
   },
   discovery("Endpoint"),
 );

@@ -9,6 +9,7 @@ import { resolveName, type Resolution, type Resolver } from "#decide/name/resolv
 import { walkPacket, type PacketOutcome, type PacketQuestion } from "#decide/packet/walk.ts";
 import { hop, type Hop, type Verdict } from "#decide/why/answer.ts";
 import type { Pod } from "#model/core.ts";
+import { cidr, formatCidr, parseIp } from "#lib/ip.ts";
 import type { NodePlan } from "#model/plan/node-plan.ts";
 import type { WorldReader } from "#model/world.ts";
 import { PlaceError, type Destination, type Source } from "./places.ts";
@@ -78,12 +79,20 @@ export class Network {
 
   #origin(from: Source): PacketQuestion["from"] {
     if (from.kind === "node") return { kind: "node", node: from.node };
-    if (from.kind === "outside") return { kind: "outside", ip: from.ip, via: this.#plans[0]?.node ?? "", ranges: [DEFAULT_SETTINGS.loadBalancerCIDR] };
+    if (from.kind === "outside") return { kind: "outside", ip: from.ip, via: this.#plans[0]?.node ?? "", ranges: this.#externalAddresses() };
     const { namespace = "", name } = from.pod.metadata;
     if (!this.#plans.some((plan) => plan.pods.some((each) => each.namespace === namespace && each.name === name))) {
       throw new PlaceError(`Pod ${namespace}/${name} has no address in the pod network (it is not running, or uses its node's network)`);
     }
     return { kind: "pod", namespace, name };
+  }
+
+  /** What a machine beside the nodes can send to, other than the nodes themselves. */
+  #externalAddresses(): readonly string[] {
+    const { loadBalancerCIDR } = DEFAULT_SETTINGS;
+    const external = this.#world.all("Service").flatMap(({ spec }) => (spec.externalIPs ?? []).filter((each) => parseIp(each) !== undefined));
+    const balancers = this.#plans.flatMap(({ loadBalancerAddresses }) => loadBalancerAddresses.map(({ ip }) => ip));
+    return [...(loadBalancerCIDR === undefined ? [] : [loadBalancerCIDR]), ...new Set([...external, ...balancers].map((each) => formatCidr(cidr(each))))];
   }
 
   #planOf(from: Source): NodePlan {

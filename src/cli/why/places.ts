@@ -85,7 +85,7 @@ export function findDestination(text: string, world: WorldReader, namespace: str
   }
   if (place === "localhost" && from.kind === "outside") return ownMachine(place, number ?? HTTP_PORT, world);
   const service = findService(place, world, namespace);
-  if (service !== undefined) return serviceDestination(service, { place, port, protocol, namespace, from });
+  if (service !== undefined) return serviceDestination(service, { place, port, protocol, namespace, from, world });
   const [pod] = findPods(place, world, namespace);
   if (pod !== undefined) {
     const address = pod.status?.podIP;
@@ -130,9 +130,10 @@ interface ServiceQuestion {
   readonly protocol: "tcp" | "udp" | undefined;
   readonly namespace: string;
   readonly from: Source;
+  readonly world: WorldReader;
 }
 
-function serviceDestination(service: Service, { place, port, protocol, namespace, from }: ServiceQuestion): Destination {
+function serviceDestination(service: Service, { place, port, protocol, namespace, from, world }: ServiceQuestion): Destination {
   const { metadata, spec, status } = service;
   const chosen = servicePort(service, port, protocol);
   // What is typed is what the client sends as its host; a kind or a namespace before a slash is nobody's name.
@@ -149,8 +150,22 @@ function serviceDestination(service: Service, { place, port, protocol, namespace
     } as const;
     return { ...found, address: balancer, naming };
   }
+  const nodePort = nodePortOf(service, chosen, world);
+  if (nodePort !== undefined) return { ...found, ...nodePort };
   const text = `Service ${objectKey(service)} is of type ${spec.type ?? "ClusterIP"}: no machine outside the cluster can name or reach it`;
   return { ...found, nowhere: { text, by } };
+}
+
+/** At the first node, for who has no other way in. */
+function nodePortOf(service: Service, { port, protocol }: Pick<Destination, "port" | "protocol">, world: WorldReader) {
+  const index = (service.spec.ports ?? []).findIndex((each) => each.port === port && (each.protocol === "UDP" ? "udp" : "tcp") === protocol);
+  const number = service.spec.ports?.[index]?.nodePort ?? 0;
+  const node = world.all("Node")[0];
+  const address = node?.status?.addresses?.find(({ type }) => type === "InternalIP")?.address;
+  if (number === 0 || node === undefined || address === undefined) return undefined;
+  const text = `${service.metadata.name} -> ${address}:${number}, its port on every node, here on ${node.metadata.name}`;
+  const by = { kind: "Service", namespace: service.metadata.namespace ?? "", name: service.metadata.name, field: `spec.ports[${index}].nodePort` };
+  return { address, port: number, naming: { text, known: "executed", by } } as const;
 }
 
 function servicePort(service: Service, written: WrittenPort, wanted: "tcp" | "udp" | undefined): { readonly port: number; readonly protocol: "tcp" | "udp" } {

@@ -10,21 +10,25 @@ import { compileIsolation, policyTable, type Isolation } from "#compile/policy/p
 import { compilePolicy, type PolicyRules } from "#compile/policy/policy-rules.ts";
 import { GUARD_DROPS, guardTable } from "#compile/routes/guard.ts";
 import { compileRoutes, placeOf, podSide, wirePod, type NodeRoutes } from "#compile/routes/routes.ts";
+import { compileHostPorts, type HostPorts } from "#compile/services/host-ports.ts";
 import { compileService, type ServiceRules } from "#compile/services/service-rules.ts";
 import { servicesTable } from "#compile/services/services.ts";
 import { sliceService } from "#compile/world-tables.ts";
 import type { EndpointSlice } from "#model/discovery.ts";
-import { objectKey, type KubeObject } from "#model/object.ts";
+import { objectKey } from "#model/object.ts";
 import type { DnsZone, NodePlan } from "#model/plan/node-plan.ts";
 import { formatProvenance } from "#model/provenance.ts";
 import type { WorldReader } from "#model/world.ts";
 import { comment, isShort } from "./naming.ts";
 import { podsOnNode, type NodeReader } from "./pods.ts";
+import { selfOf, type NodeSelf } from "./self.ts";
 import type { LocalPod, NodeSettings } from "./settings.ts";
 
 /** Each piece by its key, however it was come by. */
 export interface NodePieces {
-  service(key: string): ServiceRules;
+  /** undefined: it has no port that a node serves. */
+  service(key: string): ServiceRules | undefined;
+  hostPorts(pod: LocalPod): HostPorts;
   names(key: string): ServiceNames;
   policy(key: string): PolicyRules;
   isolation(pod: LocalPod): readonly Isolation[];
@@ -41,13 +45,14 @@ export interface NodeQuestion {
 
 /** From scratch. `wired`: pods that the agent has given addresses to, known before the API says so. */
 export function compileNode(world: WorldReader, question: NodeQuestion, wired: readonly LocalPod[] = []): NodePlan {
-  const reader = nodeReader(world, wired);
+  const reader = nodeReader(world, wired, question.node);
   return joinNode(reader, question, piecesOf(reader, question));
 }
 
-export function nodeReader(world: WorldReader, wired: readonly LocalPod[]): NodeReader {
+function nodeReader(world: WorldReader, wired: readonly LocalPod[], node: string): NodeReader {
   const byUid = new Map(wired.map((pod) => [pod.uid, pod]));
   const sorted = [...wired].sort((a, b) => (a.uid < b.uid ? -1 : 1));
+  let self: NodeSelf | undefined;
   let slices: ReadonlyMap<string | undefined, readonly EndpointSlice[]> | undefined;
   return {
     get: (kind, key) => world.get(kind, key),
@@ -55,13 +60,15 @@ export function nodeReader(world: WorldReader, wired: readonly LocalPod[]): Node
     all: (kind) => world.all(kind),
     localPod: (uid) => byUid.get(uid),
     localPods: () => sorted,
+    self: () => (self ??= selfOf(world, node)),
     slicesOf: (service) => (slices ??= Map.groupBy(world.all("EndpointSlice"), sliceService)).get(service) ?? [],
   };
 }
 
 export function piecesOf(reader: NodeReader, { node, settings }: NodeQuestion): NodePieces {
   return {
-    service: (key) => compileService(reader, key, node),
+    service: (key) => compileService(reader, key),
+    hostPorts: (pod) => compileHostPorts(reader, pod),
     names: (key) => compileNames(reader, key, settings.clusterDomain),
     policy: (key) => compilePolicy(reader, settings, key),
     isolation: (pod) => compileIsolation(reader, pod),
@@ -84,9 +91,11 @@ export function compileZone(reader: NodeReader, settings: NodeSettings, names: (
 /** Joins the pieces. Pods come in the order of their addresses' text, the rest in the order of keys. */
 export function joinNode(reader: NodeReader, { node, settings }: NodeQuestion, pieces: NodePieces): NodePlan {
   const serviceKeys = reader.all("Service").map(objectKey);
-  const services = serviceKeys.map((key) => pieces.service(key));
+  const ofServices = serviceKeys.flatMap((key) => pieces.service(key) ?? []);
   const policies = new Map(reader.all("NetworkPolicy").map((policy) => [objectKey(policy), pieces.policy(objectKey(policy))]));
   const local = uniqueAddresses(podsOnNode(reader, node));
+  const hostPorts = local.map((pod) => pieces.hostPorts(pod));
+  const services = [...ofServices, ...hostPorts.flatMap(({ rules }) => rules ?? [])];
   const isolations = local.flatMap((pod) => pieces.isolation(pod));
   const interceptions = local.map((pod) => pieces.interception(`${pod.namespace}/${pod.name}`));
   const pods = local.map((pod, i) => wirePod(pod, settings, interceptions[i]?.tables ?? []));
@@ -101,12 +110,17 @@ export function joinNode(reader: NodeReader, { node, settings }: NodeQuestion, p
     addresses: [...routes.addresses, ...side.addresses],
     routes: [...routes.routes, ...side.routes],
     neighbours: [...routes.neighbours, ...side.neighbours],
-    sysctls: [...routes.sysctls, ...side.sysctls],
+    sysctls: [
+      ...routes.sysctls,
+      ...side.sysctls,
+      ...pods.map((pod, i) => ({ key: `net.ipv4.conf.${pod.hostLink}.route_localnet`, value: hostPorts[i]?.loopback === true ? "1" : "0" })),
+    ],
     tables: [guardTable(pods, [...new Set(nodeAddresses)].sort()), servicesTable(services, pairs, settings), policyTable(policies, isolations, pairs)],
     pods,
     zone: pieces.zone(),
     loadBalancerAddresses: services.flatMap((part) => part.loadBalancerAddresses),
     balanced: services.flatMap((part) => part.balanced),
+    healthChecks: services.flatMap((part) => part.healthChecks),
     drops: { ...GUARD_DROPS, ...Object.fromEntries(isolations.map(({ prefix, drop }) => [prefix, drop])) },
     notes: notesOf(services, isolations, reader),
     problems: [
@@ -127,15 +141,8 @@ function uniqueAddresses(pods: readonly LocalPod[]): LocalPod[] {
 
 /** The long comments. Their names are digests of their text, so whoever can say the text again finds the name. */
 function notesOf(services: readonly ServiceRules[], isolations: readonly Isolation[], reader: NodeReader): Record<string, string> {
-  const mayBeLong = (object: KubeObject): boolean => objectKey(object).length > SURELY_SHORT;
   const texts = [
-    ...services.flatMap((part) =>
-      part.balanced.filter(({ by }) => by.name.length + (by.namespace ?? "").length > SURELY_SHORT).map(({ by }) => formatProvenance(by)),
-    ),
-    ...reader
-      .all("EndpointSlice")
-      .filter(mayBeLong)
-      .flatMap((slice) => slice.endpoints.map((_, i) => `EndpointSlice ${objectKey(slice)} endpoints[${i}]`)),
+    ...services.flatMap((part) => part.notes),
     ...reader
       .all("NetworkPolicy")
       .flatMap((policy) =>
@@ -156,6 +163,3 @@ function notesOf(services: readonly ServiceRules[], isolations: readonly Isolati
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
 }
-
-/** Of the 127 bytes of a comment, kind and field of a Service or EndpointSlice take fewer than 60. */
-const SURELY_SHORT = 60;

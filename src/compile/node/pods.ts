@@ -2,6 +2,7 @@
 import type { Pod } from "#model/core.ts";
 import type { EndpointSlice } from "#model/discovery.ts";
 import type { WorldReader } from "#model/world.ts";
+import type { NodeSelf } from "./self.ts";
 import type { LocalPod } from "./settings.ts";
 
 /** A pod with an address in the pod network. */
@@ -14,6 +15,7 @@ export interface AddressedPod {
 export interface NodeReader extends WorldReader {
   localPod(uid: string): LocalPod | undefined;
   localPods(): readonly LocalPod[];
+  self(): NodeSelf;
   /** Of one Service ("namespace/name"), by an index: a change of a slice concerns its Service and no other. */
   slicesOf(service: string): readonly EndpointSlice[];
 }

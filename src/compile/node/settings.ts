@@ -3,7 +3,8 @@ export interface NodeSettings {
   /** Range of all pods of the cluster. */
   readonly podCIDR: string;
   readonly serviceCIDR: string;
-  readonly loadBalancerCIDR: string;
+  /** Of LoadBalancer Services, if they get their addresses from us. */
+  readonly loadBalancerCIDR?: string;
   /** Every node answers DNS at this address. */
   readonly dnsAddress: string;
   readonly clusterDomain: string;

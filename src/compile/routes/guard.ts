@@ -7,10 +7,12 @@ export const GUARD_TABLE = "weft-guard";
 
 const SPOOFED = "weft spoofed";
 const FORGED = "weft forged";
+const LOOPBACK = "weft loopback";
 
 /** NFLOG prefixes of this table. */
 export const GUARD_DROPS: Readonly<Record<string, DropReason>> = {
   [SPOOFED]: { direction: "egress", policies: [], text: "a pod sent from an address or MAC that is not its own" },
+  [LOOPBACK]: { direction: "egress", policies: [], text: "a pod sent to its node's loopback address" },
   [FORGED]: { direction: "egress", policies: [], text: "a pod sent a tunnel packet, which only nodes do" },
 };
 
@@ -40,6 +42,12 @@ export function guardTable(pods: readonly PodWiring[], nodeAddresses: readonly s
             matches: [is("iifname", "weft*"), is("meta l4proto", "udp"), is("th dport", String(VXLAN_PORT))],
             statements: log(FORGED),
             comment: "pods send no tunnel packets",
+          },
+          {
+            // Links of pods with a port on the node's loopback let such addresses pass, for answers of these pods.
+            matches: [is("iifname", "weft*"), is("ip daddr", "127.0.0.0/8")],
+            statements: log(LOOPBACK),
+            comment: "the node's loopback address is nobody else's",
           },
           {
             matches: [is("iifname", "weft*"), notInSet(["iifname", "ether saddr", "ip saddr"], "sources")],

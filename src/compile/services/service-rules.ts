@@ -1,147 +1,178 @@
 /**
  * One Service as elements of the flat maps that all Services share: (address, protocol, port) goes to the chain for
  * its number of endpoints, and (address, protocol, port, i) is the i-th endpoint. A port without endpoints is in the map
- * of refusals instead. Cost: one lookup for any number of Services (see assemble in services.ts for the rules).
+ * of refusals instead. Cost: one lookup for any number of Services (see services.ts for the rules).
  */
-import { comment } from "#compile/node/naming.ts";
+import { comment, isShort } from "#compile/node/naming.ts";
 import type { NodeReader } from "#compile/node/pods.ts";
-import { compareIps, parseIp } from "#lib/ip.ts";
-import type { MapElement } from "#lib/nft-ruleset.ts";
+import { cidr, containsCidr, parseCidr } from "#lib/ip.ts";
+import { markText, type MapElement, type SetElement } from "#lib/nft-ruleset.ts";
 import type { Service, ServicePort } from "#model/core.ts";
-import type { EndpointSlice } from "#model/discovery.ts";
-import type { BalancedPort, PlanProblem } from "#model/plan/node-plan.ts";
+import type { BalancedPort, PlanProblem, ServiceHealthCheck } from "#model/plan/node-plan.ts";
 import { formatProvenance, type Provenance } from "#model/provenance.ts";
+import { createHash } from "node:crypto";
+import { balanceChainName, type BalanceChain } from "./balance-chains.ts";
+import { endpointsOf, endpointText, type PortEndpoint, type PortEndpoints } from "./endpoints.ts";
+import { balancerAddresses, clusterAddresses, frontendsOf, type Frontend } from "./frontends.ts";
+import { serviceProblems } from "./service-problems.ts";
 
-export interface ServiceRules {
+/** Elements, by the set or map that they are in. */
+export interface ServiceElements {
   readonly services: readonly MapElement[];
+  /** For who calls from a pod or from the node itself, where that makes a difference. */
+  readonly inside: readonly MapElement[];
   readonly endpoints: readonly MapElement[];
   readonly refused: readonly MapElement[];
-  readonly loadBalancerAddresses: readonly { readonly ip: string; readonly by: Provenance }[];
-  readonly balanced: readonly BalancedPort[];
-  readonly problems: readonly PlanProblem[];
+  /** Of ports that remember their clients. */
+  readonly marks: readonly MapElement[];
+  readonly sticky: readonly MapElement[];
+  /** Ports that serve only some sources, and these sources. */
+  readonly restricted: readonly MapElement[];
+  readonly allowed: readonly SetElement[];
 }
 
-const NOTHING: ServiceRules = { services: [], endpoints: [], refused: [], loadBalancerAddresses: [], balanced: [], problems: [] };
-
-export function compileService(reader: NodeReader, key: string, node: string): ServiceRules {
-  const service = reader.get("Service", key);
-  if (service === undefined || service.spec.type === "ExternalName") return NOTHING;
-  const by = (field: string): Provenance => ({ kind: "Service", namespace: service.metadata.namespace ?? "", name: service.metadata.name, field });
-  const addresses = addressesOf(service, by);
-  const slices = reader.slicesOf(key);
-  const balanced: BalancedPort[] = [];
-  const services: MapElement[] = [];
-  const endpoints: MapElement[] = [];
-  const refused: MapElement[] = [];
-  for (const address of addresses) {
-    for (const [index, port] of (service.spec.ports ?? []).entries()) {
-      if (port.protocol === "SCTP") continue;
-      const protocol = port.protocol === "UDP" ? "udp" : "tcp";
-      const from = by(`spec.ports[${index}]`);
-      const { ready, draining } = endpointsOf(slices, port, { ip: address.ip, node: address.local ? node : undefined });
-      const match = [address.ip, protocol, String(port.port)];
-      const verdictComment = comment(formatProvenance(from));
-      if (ready.length === 0) refused.push({ key: match, value: { kind: "goto", chain: REFUSE_CHAIN }, comment: verdictComment });
-      else services.push({ key: match, value: { kind: "goto", chain: countChain(ready.length) }, comment: verdictComment });
-      for (const [i, endpoint] of ready.entries()) {
-        endpoints.push({ key: [...match, String(i)], value: [endpoint.ip, String(endpoint.port)], comment: comment(formatProvenance(endpoint.by)) });
-      }
-      balanced.push({ address: address.ip, protocol, port: port.port, endpoints: ready.map(endpointText), draining: draining.map(endpointText), by: from });
-    }
-  }
-  const loadBalancerAddresses = addresses.filter(({ balancer }) => balancer).map(({ ip, by: from }) => ({ ip, by: from }));
-  return { services, endpoints, refused, loadBalancerAddresses, balanced, problems: problemsOf(service, by) };
+export interface ServiceRules extends ServiceElements {
+  readonly chains: readonly BalanceChain[];
+  readonly clusterAddresses: readonly string[];
+  readonly loadBalancerAddresses: readonly { readonly ip: string; readonly by: Provenance }[];
+  readonly balanced: readonly BalancedPort[];
+  readonly healthChecks: readonly ServiceHealthCheck[];
+  readonly problems: readonly PlanProblem[];
+  /** Texts of comments that are too long for the kernel. */
+  readonly notes: readonly string[];
 }
 
 export const REFUSE_CHAIN = "refuse";
-export const countChain = (count: number) => `endpoints-${count}`;
+/** Where a port is served, but not by this node. */
+export const ELSEWHERE_CHAIN = "served-elsewhere";
+export const RESTRICTED_CHAIN = "check-source";
 
-interface ServiceAddress {
-  readonly ip: string;
-  /** Only endpoints of this node serve it. */
-  readonly local: boolean;
-  readonly balancer: boolean;
-  readonly by: Provenance;
-}
+/** Fills in the elements of one Service, or of whoever else has ports. */
+export class ServiceElementsBuilder {
+  readonly services: MapElement[] = [];
+  readonly inside: MapElement[] = [];
+  readonly endpoints: MapElement[] = [];
+  readonly refused: MapElement[] = [];
+  readonly marks: MapElement[] = [];
+  readonly sticky: MapElement[] = [];
+  readonly restricted: MapElement[] = [];
+  readonly allowed: SetElement[] = [];
+  readonly chains: BalanceChain[] = [];
+  readonly balanced: BalancedPort[] = [];
+  readonly #notes = new Set<string>();
 
-function addressesOf(service: Service, by: (field: string) => Provenance): ServiceAddress[] {
-  const { spec, status } = service;
-  const found: ServiceAddress[] = [];
-  const own = spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP]);
-  for (const [i, ip] of own.entries()) {
-    if (parseIp(ip)?.family === 4) found.push({ ip, local: spec.internalTrafficPolicy === "Local", balancer: false, by: by(`spec.clusterIPs[${i}]`) });
+  get notes(): readonly string[] {
+    return [...this.#notes];
   }
-  if (spec.type !== "LoadBalancer" || (spec.loadBalancerSourceRanges ?? []).length > 0) return found;
-  for (const [i, { ip }] of (status?.loadBalancer?.ingress ?? []).entries()) {
-    if (ip === undefined || parseIp(ip)?.family !== 4) continue;
-    found.push({ ip, local: spec.externalTrafficPolicy === "Local", balancer: true, by: by(`status.loadBalancer.ingress[${i}]`) });
+
+  add({ ip, port, policy, sourceRanges, by }: Frontend, protocol: "tcp" | "udp", { cluster, local, draining }: PortEndpoints, seconds: number): void {
+    const key = [ip, protocol, String(port)];
+    const text = this.#comment(by);
+    const goto = (chain: string): MapElement => ({ key, value: { kind: "goto", chain }, comment: text });
+    const balance = (count: number, offset: number) => {
+      const chain = { count, offset, seconds };
+      this.chains.push(chain);
+      return goto(balanceChainName(chain));
+    };
+    // Both lists are runs of this one: the node's own come first, and those that are in both in the middle.
+    const served = policy === "cluster" ? cluster : local;
+    const onlyServed = served.filter((each) => !cluster.includes(each));
+    const others = policy === "local for outside" ? cluster.filter((each) => !served.includes(each)) : [];
+    const all = [...onlyServed, ...served.filter((each) => cluster.includes(each)), ...others];
+    if (served.length > 0) this.services.push(balance(served.length, 0));
+    else this.refused.push(goto(cluster.length === 0 ? REFUSE_CHAIN : ELSEWHERE_CHAIN));
+    if (policy === "local for outside" && cluster.length > 0) this.inside.push(balance(cluster.length, onlyServed.length));
+    this.#endpoints(key, all, seconds);
+    if (sourceRanges !== undefined) this.#restrict(key, ip, sourceRanges, { ...by, field: "spec.loadBalancerSourceRanges" });
+    this.balanced.push({ address: ip, protocol, port, endpoints: all.map(endpointText), draining: draining.map(endpointText), by });
   }
-  return found;
-}
 
-interface PortEndpoint {
-  readonly ip: string;
-  readonly port: number;
-  readonly by: Provenance;
-}
-
-const endpointText = ({ ip, port }: PortEndpoint) => (ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`);
-
-/** Ready ones; if there are none, those that still serve while they terminate (as kube-proxy does). */
-function endpointsOf(
-  slices: readonly EndpointSlice[],
-  port: ServicePort,
-  only: { readonly ip: string; readonly node: string | undefined },
-): { ready: PortEndpoint[]; draining: PortEndpoint[] } {
-  const groups: Record<"ready" | "serving" | "other", Map<string, PortEndpoint>> = { ready: new Map(), serving: new Map(), other: new Map() };
-  const family = only.ip.includes(":") ? "IPv6" : "IPv4";
-  for (const slice of slices) {
-    if (slice.addressType !== family) continue;
-    const number = slice.ports?.find((each) => (each.name ?? "") === (port.name ?? "") && (each.protocol ?? "TCP") === (port.protocol ?? "TCP"))?.port;
-    if (number === undefined) continue;
-    for (const [i, endpoint] of slice.endpoints.entries()) {
-      if (only.node !== undefined && endpoint.nodeName !== only.node) continue;
-      const { ready = true, serving = ready, terminating = false } = endpoint.conditions ?? {};
-      const group = ready && !terminating ? groups.ready : serving ? groups.serving : groups.other;
-      const by: Provenance = { kind: "EndpointSlice", namespace: slice.metadata.namespace ?? "", name: slice.metadata.name, field: `endpoints[${i}]` };
-      const [ip] = endpoint.addresses;
-      if (ip === undefined) continue;
-      const key = `${ip}:${number}`;
-      if (!group.has(key)) group.set(key, { ip, port: number, by });
+  #endpoints(key: readonly string[], endpoints: readonly PortEndpoint[], seconds: number): void {
+    const marks = new Set<number>();
+    for (const [i, endpoint] of endpoints.entries()) {
+      const number = [...key, String(i)];
+      const value = [endpoint.ip, String(endpoint.port)];
+      const text = this.#comment(endpoint.by);
+      if (seconds === 0) {
+        this.endpoints.push({ key: number, value, comment: text });
+        continue;
+      }
+      const mark = markText(ownMark(endpoint, marks));
+      this.marks.push({ key: number, value: [mark], comment: text });
+      this.sticky.push({ key: [...key, mark], value, comment: text });
     }
   }
-  const ready = groups.ready.size > 0 ? groups.ready : groups.serving;
-  const draining = [...groups.serving.values(), ...groups.other.values()].filter(({ ip, port: number }) => !ready.has(`${ip}:${number}`));
-  return { ready: inOrder([...ready.values()]), draining: inOrder(draining) };
+
+  #restrict(key: readonly string[], ip: string, ranges: readonly string[], by: Provenance): void {
+    this.restricted.push({ key, value: { kind: "goto", chain: RESTRICTED_CHAIN }, comment: this.#comment(by) });
+    // A node that has the address as its own calls from it.
+    for (const range of outermost([...ranges, `${ip}/32`])) this.allowed.push({ key: [...key, range] });
+  }
+
+  #comment(by: Provenance): string {
+    const text = formatProvenance(by);
+    if (!isShort(text)) this.#notes.add(text);
+    return comment(text);
+  }
 }
 
-function inOrder(endpoints: PortEndpoint[]): PortEndpoint[] {
-  return endpoints.sort((a, b) => {
-    const [x, y] = [parseIp(a.ip), parseIp(b.ip)];
-    return (x === undefined || y === undefined ? 0 : compareIps(x, y)) || a.port - b.port;
-  });
+export function compileService(reader: NodeReader, key: string): ServiceRules | undefined {
+  const service = reader.get("Service", key);
+  if (service === undefined || service.spec.type === "ExternalName") return undefined;
+  const slices = reader.slicesOf(key);
+  const self = () => reader.self();
+  const found = new ServiceElementsBuilder();
+  const local = new Set<string>();
+  for (const [index, port] of (service.spec.ports ?? []).entries()) {
+    const frontends = port.protocol === "SCTP" ? [] : frontendsOf(service, port, index, self);
+    if (frontends.length === 0) continue;
+    const endpoints = endpointsOf(slices, port, self);
+    for (const { ip } of endpoints.local) local.add(ip);
+    for (const frontend of frontends) found.add(frontend, protocolOf(port), endpoints, secondsOf(service));
+  }
+  const by = (field: string): Provenance => ({ kind: "Service", namespace: service.metadata.namespace ?? "", name: service.metadata.name, field });
+  return {
+    ...elementsOf(found),
+    clusterAddresses: clusterAddresses(service),
+    loadBalancerAddresses: balancerAddresses(service).map(({ ip, field }) => ({ ip, by: by(field) })),
+    healthChecks: healthChecks(service, local.size, by("spec.healthCheckNodePort")),
+    problems: serviceProblems(service, slices),
+  };
 }
 
-function problemsOf(service: Service, by: (field: string) => Provenance): PlanProblem[] {
-  const { spec } = service;
-  const problems: PlanProblem[] = [];
-  const refuse = (field: string, message: string) => problems.push({ by: by(field), message });
-  if (spec.sessionAffinity === "ClientIP")
-    refuse("spec.sessionAffinity", 'value "ClientIP" is not supported yet: connections are spread over all endpoints; remove it or use a DestinationRule');
-  if (spec.type === "NodePort")
-    refuse("spec.type", 'value "NodePort": node ports are not opened yet; the cluster IP works, and type LoadBalancer gives an address outside');
-  if ((spec.externalIPs ?? []).length > 0) refuse("spec.externalIPs", "external IPs are not served; use type LoadBalancer");
-  if (spec.type === "LoadBalancer" && (spec.loadBalancerSourceRanges ?? []).length > 0) {
-    refuse(
-      "spec.loadBalancerSourceRanges",
-      "source ranges are not supported yet, so the load balancer address is not served; use a NetworkPolicy with ipBlock instead",
-    );
-  }
-  for (const [i, port] of (spec.ports ?? []).entries()) {
-    if (port.protocol === "SCTP") refuse(`spec.ports[${i}].protocol`, `port ${port.port} is not served: SCTP is not supported; TCP and UDP are`);
-  }
-  for (const [i, ip] of (spec.clusterIPs ?? []).entries()) {
-    if (parseIp(ip)?.family === 6) refuse(`spec.clusterIPs[${i}]`, `address ${ip} is not served: services have IPv4 addresses only so far`);
-  }
-  return problems;
+export function elementsOf(found: ServiceElementsBuilder): Omit<ServiceRules, "clusterAddresses" | "loadBalancerAddresses" | "healthChecks" | "problems"> {
+  const { services, inside, endpoints, refused, marks, sticky, restricted, allowed, chains, balanced, notes } = found;
+  return { services, inside, endpoints, refused, marks, sticky, restricted, allowed, chains, balanced, notes };
+}
+
+const DEFAULT_AFFINITY_SECONDS = 10_800;
+
+function secondsOf({ spec }: Service): number {
+  return spec.sessionAffinity === "ClientIP" ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS) : 0;
+}
+
+function protocolOf({ protocol }: ServicePort): "tcp" | "udp" {
+  return protocol === "UDP" ? "udp" : "tcp";
+}
+
+function healthChecks({ spec, metadata }: Service, localEndpoints: number, by: Provenance): ServiceHealthCheck[] {
+  const port = spec.healthCheckNodePort ?? 0;
+  if (spec.type !== "LoadBalancer" || spec.externalTrafficPolicy !== "Local" || port === 0) return [];
+  return [{ port, namespace: metadata.namespace ?? "", name: metadata.name, localEndpoints, by }];
+}
+
+/** The same for an endpoint on every node and at any time; not 0, which no endpoint has. */
+function ownMark(endpoint: PortEndpoint, taken: Set<number>): number {
+  let mark = createHash("sha256").update(endpointText(endpoint)).digest().readUInt32BE(0);
+  while (mark === 0 || taken.has(mark)) mark = (mark + 1) >>> 0;
+  taken.add(mark);
+  return mark;
+}
+
+/** Ranges of one set must not overlap. Those of another family than IPv4 are nobody's address here. */
+function outermost(ranges: readonly string[]): string[] {
+  const known = [...new Set(ranges)].filter((range) => parseCidr(range)?.ip.family === 4).sort();
+  return known.filter((range, i) =>
+    known.every((other, j) => i === j || !containsCidr(cidr(other), cidr(range)) || (containsCidr(cidr(range), cidr(other)) && i < j)),
+  );
 }

@@ -11,9 +11,12 @@ export type NextHop =
   /** No route of the plan: by the underlay, as the node would without Weft. */
   | { readonly kind: "underlay" };
 
+const LOOPBACK = cidr("127.0.0.0/8");
+
 export function nextHop(plan: NodePlan, destination: string): NextHop {
   const address = ip(destination);
-  if (plan.addresses.some((each) => each.cidr === `${destination}/32`) || plan.vxlan?.local === destination) return { kind: "self" };
+  if (plan.addresses.some((each) => each.cidr === `${destination}/32`) || plan.vxlan?.local === destination || contains(LOOPBACK, address))
+    return { kind: "self" };
   let best: PlannedRoute | undefined;
   for (const route of plan.routes) {
     const range = cidr(route.destination);

@@ -142,7 +142,7 @@ class Walk {
       return [
         ended(start, { kind: "node", node: plan.node }, { name: "wire", text: "the packet goes round between nodes", verdict: "denied", effect: "no answer" }),
       ];
-    return this.#through(plan.tables, "prerouting", start, (way) => {
+    return this.#through(plan.tables, "prerouting", inNewNamespace(start), (way) => {
       if (way.passage.verdict !== "accept") return [refused(plan, way, { kind: "node", node: plan.node }, "service")];
       return this.#route(plan, { ...way, hops: [...way.hops, ...serviceHops(plan, start, way)] }, visited, true);
     });
@@ -195,7 +195,7 @@ class Walk {
 
   #enterPod(plan: NodePlan, pod: PodWiring, travelling: Travelling): PacketOutcome[] {
     const at = { kind: "pod", namespace: pod.namespace, name: pod.name } as const;
-    return this.#through(pod.inside.tables, "prerouting", setLinks(travelling, { in: "eth0" }), (way) => {
+    return this.#through(pod.inside.tables, "prerouting", inNewNamespace(setLinks(travelling, { in: "eth0" })), (way) => {
       if (way.passage.verdict !== "accept") return [refused(plan, way, at, "interception")];
       if (way.passage.redirectedTo === undefined) return [arrived(way, at)];
       return [arrived(withHop(way, "interception", `to the pod's proxy, port ${way.passage.redirectedTo}`), at, "inbound")];
@@ -213,6 +213,12 @@ function begin(packet: Packet): Travelling {
 
 function setLinks(travelling: Travelling, links: Partial<Packet>): Travelling {
   return { ...travelling, passage: { ...travelling.passage, packet: { ...travelling.passage.packet, ...links } } };
+}
+
+/** What a namespace knows of a connection stays there. */
+function inNewNamespace(travelling: Travelling): Travelling {
+  const { connectionMark: _, translated: _t, ...packet } = travelling.passage.packet;
+  return { ...travelling, passage: { ...travelling.passage, packet } };
 }
 
 function withHop(travelling: Travelling, name: string, text: string, by?: Provenance): Travelling {
@@ -251,10 +257,16 @@ function nodeSource(plan: NodePlan, destination: string): string {
 function serviceHops(plan: NodePlan, before: Travelling, after: Travelling): Hop[] {
   const dnat = after.passage.trace.find(({ effect }) => effect === "dnat");
   if (dnat === undefined) return [];
-  const service = after.passage.trace.find(({ effect, table }) => effect === "map" && table === dnat.table);
+  // The last map that was looked up is the one that led to the endpoint; one before it may have let the source pass.
+  const service = after.passage.trace.findLast(({ effect, table }) => effect === "map" && table === dnat.table);
   const [from, to] = [before.passage.packet, after.passage.packet];
   const by = [service?.comment, dnat.comment].map((comment) => noted(plan, comment));
-  const text = `${from.destination}:${from.port} -> ${to.destination}:${to.port} (1 of ${dnat.count ?? 1}; ${by[1] ?? ""})`;
+  const { trace } = after.passage;
+  const count = dnat.count ?? trace.findLast(({ effect }) => effect === "mark")?.count ?? 1;
+  const seconds = trace.findLast(({ effect }) => effect === "learn")?.seconds;
+  const kept = seconds === undefined ? "" : `; the same client stays with it, until it has not called for ${seconds} s`;
+  const source = by[1] === undefined || by[1] === by[0] ? "" : `; ${by[1]}`;
+  const text = `${from.destination}:${from.port} -> ${to.destination}:${to.port} (1 of ${count}${source}${kept})`;
   return [hop("service", text, "modelled", { by: by[0] })];
 }
 
@@ -295,10 +307,11 @@ function refused(plan: NodePlan, way: Travelling, at: PacketOutcome["at"], name:
   const service = trace.findLast(({ effect }) => effect === "map");
   const reason = noted(plan, service?.comment ?? last?.comment);
   const by = reason === undefined ? undefined : parseProvenance(reason);
+  const why = noted(plan, last?.comment) ?? reason;
   const text =
     verdict === "reject"
       ? `REJECT ${packet.destination}:${packet.port}${by === undefined ? `: ${reason ?? ""}` : ": no endpoint is ready"}`
-      : `DROP${reason === undefined ? "" : `: ${reason}`}`;
+      : `DROP ${packet.destination}:${packet.port}${why === undefined ? "" : `: ${why}`}`;
   return ended(way, at, { name: name ?? "policy", text, verdict: "denied", effect: verdict === "reject" ? "connection refused" : "no answer", by });
 }
 

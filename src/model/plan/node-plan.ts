@@ -15,6 +15,8 @@ export interface NodePlan extends NetworkPlan {
   readonly loadBalancerAddresses: readonly { readonly ip: string; readonly by: Provenance }[];
   /** Where each service port goes: what the agent compares to find connections whose endpoint went. */
   readonly balanced: readonly BalancedPort[];
+  /** What tells load balancers whether this node serves a Service itself. */
+  readonly healthChecks: readonly ServiceHealthCheck[];
   /** NFLOG prefix -> what a drop with that prefix means. */
   readonly drops: Readonly<Record<string, DropReason>>;
   /** Comments that are too long for the kernel: "note-1f0c..." -> the text. */
@@ -106,6 +108,15 @@ export interface BalancedPort {
   readonly endpoints: readonly string[];
   /** Connections stay here while they last (terminating or not ready), but no new ones come. */
   readonly draining: readonly string[];
+  readonly by: Provenance;
+}
+
+/** The agent answers HTTP at this port of the node, 200 while there is an endpoint here, else 503. */
+export interface ServiceHealthCheck {
+  readonly port: number;
+  readonly namespace: string;
+  readonly name: string;
+  readonly localEndpoints: number;
   readonly by: Provenance;
 }
 

@@ -3,9 +3,9 @@
  * nothing can be walked or compared by half.
  */
 import { FIELDS, HOOKS } from "#lib/nft-ruleset.ts";
-import type { BaseChain, Chain, Field, MapElement, Match, NamedMap, NamedSet, Rule, SetElement, Statement, Table, Verdict } from "#lib/nft-ruleset.ts";
+import type { BaseChain, Chain, Draw, Field, MapElement, Match, NamedMap, NamedSet, Rule, SetElement, Statement, Table, Verdict } from "#lib/nft-ruleset.ts";
 import { NftSyntaxError, Tokens } from "./tokens.ts";
-import { endpointType, NUMBER_KEY } from "./write.ts";
+import { dataType, NUMBER_KEY } from "./write.ts";
 
 /** Tables in the order of the text. */
 export function parseTables(text: string): Table[] {
@@ -72,17 +72,16 @@ function parseMap(tokens: Tokens): NamedMap {
     else key.push(parseField(tokens));
   }
   tokens.expect(":");
-  const data = (["verdict", "tcp endpoint", "udp endpoint"] as const).find((each) =>
-    tokens.take(each === "verdict" ? each : endpointType({ key, data: each })),
-  );
+  const data = (["verdict", "tcp endpoint", "udp endpoint", "mark"] as const).find((each) => tokens.take(dataType({ key, data: each })));
   if (data === undefined) throw new NftSyntaxError(`nft text has "${tokens.next()}" where the data of map ${name} should be`);
+  const learns = tokens.take("flags dynamic , timeout size") ? tokens.number() : undefined;
   const elements = parseElements(tokens, (): MapElement => {
     const element = parseSetElement(tokens);
     tokens.expect(":");
     return { ...element, value: data === "verdict" ? parseVerdict(tokens) : parseKey(tokens) };
   });
   tokens.expect("}");
-  return { name, key, numbered, data, elements };
+  return { name, key, numbered, data, ...(learns === undefined ? {} : { learns }), elements };
 }
 
 function parseElements<T>(tokens: Tokens, element: () => T): T[] {
@@ -144,8 +143,8 @@ function parseBase(tokens: Tokens): BaseChain | undefined {
 function parseRule(tokens: Tokens): Rule {
   const matches: Match[] = [];
   const statements: Statement[] = [];
-  for (let verdict = false; !verdict;) {
-    if (FIELDS.some((field) => tokens.startsWith(field))) {
+  for (let verdict = false; !verdict && !tokens.startsWith("comment");) {
+    if (!tokens.startsWith("ct mark set") && FIELDS.some((field) => tokens.startsWith(field))) {
       const fields = parseFields(tokens);
       if (tokens.take("vmap")) {
         statements.push({ kind: "vmap", fields, map: parseReference(tokens) });
@@ -155,11 +154,14 @@ function parseRule(tokens: Tokens): Rule {
     } else {
       const statement = parseStatement(tokens);
       statements.push(statement);
-      verdict = statement.kind !== "log";
+      verdict = !CONTINUING.has(statement.kind);
     }
   }
   return tokens.take("comment") ? { matches, statements, comment: tokens.next() } : { matches, statements };
 }
+
+/** Statements after which a rule goes on. */
+const CONTINUING: ReadonlySet<Statement["kind"]> = new Set<Statement["kind"]>(["log", "mark", "learn", "unlearn"]);
 
 function parseMatch(tokens: Tokens, fields: readonly Field[]): Match {
   const not = tokens.take("!=");
@@ -192,21 +194,44 @@ function parseStatement(tokens: Tokens): Statement {
     tokens.expect("group");
     return { kind: "log", prefix, group: tokens.number() };
   }
-  if (tokens.take("dnat to")) {
-    const fields = [parseField(tokens)];
-    for (;;) {
-      tokens.expect(".");
-      if (tokens.take("numgen random mod")) break;
-      fields.push(parseField(tokens));
-    }
-    const modulo = tokens.number();
-    tokens.expect("map");
-    return { kind: "dnat", fields, modulo, map: parseReference(tokens) };
+  if (tokens.take("dnat to")) return { kind: "dnat", ...parseDraw(tokens) };
+  if (tokens.take("ct mark set")) return { kind: "mark", ...parseDraw(tokens) };
+  if (tokens.take("update")) {
+    const map = parseReference(tokens);
+    tokens.expect("{");
+    const fields = parseFields(tokens);
+    tokens.expect("timeout");
+    const seconds = Number(tokens.next().replace(/s$/, ""));
+    tokens.expect(": ct mark }");
+    return { kind: "learn", fields, map, seconds };
+  }
+  if (tokens.take("delete")) {
+    const map = parseReference(tokens);
+    tokens.expect("{");
+    const fields = parseFields(tokens);
+    tokens.expect(": ct mark }");
+    return { kind: "unlearn", fields, map };
   }
   if (tokens.take("redirect to")) return { kind: "redirect", port: Number(tokens.next().slice(1)) };
   if (tokens.take("masquerade")) return { kind: "masquerade" };
   if (tokens.take("reject with")) return { kind: "reject", with: tokens.oneOf(["tcp reset", "icmp type port-unreachable"] as const, "a kind of reject") };
   return parseVerdict(tokens);
+}
+
+function parseDraw(tokens: Tokens): Draw {
+  const fields = [parseField(tokens)];
+  let modulo: number | undefined;
+  while (tokens.take(".")) {
+    if (!tokens.take("numgen random mod")) {
+      fields.push(parseField(tokens));
+      continue;
+    }
+    modulo = tokens.number();
+    break;
+  }
+  const offset = tokens.take("offset") ? tokens.number() : undefined;
+  tokens.expect("map");
+  return { fields, ...(modulo === undefined ? {} : { modulo }), ...(offset === undefined ? {} : { offset }), map: parseReference(tokens) };
 }
 
 function parseVerdict(tokens: Tokens): Verdict {

@@ -1,5 +1,5 @@
 /** nftables objects as text for `nft -f -`: one line for each element and rule, so that a difference is easy to read. */
-import type { Chain, Field, MapElement, Match, NamedMap, NamedSet, Rule, SetElement, Statement, Table, Verdict } from "#lib/nft-ruleset.ts";
+import type { Chain, Draw, Field, MapElement, Match, NamedMap, NamedSet, Rule, SetElement, Statement, Table, Verdict } from "#lib/nft-ruleset.ts";
 
 /** Replaces whatever table of that name exists, in the same transaction; established connections keep their NAT. */
 export function writeReplacement(table: Table): string {
@@ -23,15 +23,17 @@ export function writeSet(set: NamedSet): string {
 
 export function writeMap(map: NamedMap): string {
   const key = map.numbered ? `${fieldsText(map.key)} . ${NUMBER_KEY}` : fieldsText(map.key);
-  const data = map.data === "verdict" ? "verdict" : endpointType(map);
-  return `  map ${map.name} {\n    typeof ${key} : ${data}\n${elementsText(map.elements.map(writeMapElement))}  }\n`;
+  const flags = map.learns === undefined ? "" : `    flags dynamic, timeout\n    size ${map.learns}\n`;
+  return `  map ${map.name} {\n    typeof ${key} : ${dataType(map)}\n${flags}${elementsText(map.elements.map(writeMapElement))}  }\n`;
 }
 
 /**
  * One protocol a map: nft 1.0.6 cannot use a map of the kernel's whose data has `th dport` ("conflicting protocols
  * specified"), and to a rule that uses one with `tcp dport` it adds the condition that the packet is TCP.
  */
-export function endpointType(map: Pick<NamedMap, "key" | "data">): string {
+export function dataType(map: Pick<NamedMap, "key" | "data">): string {
+  if (map.data === "verdict") return "verdict";
+  if (map.data === "mark") return "ct mark";
   return `${map.key.includes("ip6 daddr") ? "ip6 daddr" : "ip daddr"} . ${map.data === "udp endpoint" ? "udp" : "tcp"} dport`;
 }
 
@@ -82,7 +84,13 @@ export function writeStatement(statement: Statement): string {
     case "vmap":
       return `${fieldsText(statement.fields)} vmap @${statement.map}`;
     case "dnat":
-      return `dnat to ${fieldsText(statement.fields)} . numgen random mod ${statement.modulo} map @${statement.map}`;
+      return `dnat to ${drawText(statement)}`;
+    case "mark":
+      return `ct mark set ${drawText(statement)}`;
+    case "learn":
+      return `update @${statement.map} { ${fieldsText(statement.fields)} timeout ${statement.seconds}s : ct mark }`;
+    case "unlearn":
+      return `delete @${statement.map} { ${fieldsText(statement.fields)} : ct mark }`;
     case "redirect":
       return `redirect to :${statement.port}`;
     case "masquerade":
@@ -98,6 +106,11 @@ export function writeStatement(statement: Statement): string {
     case "goto":
       return writeVerdict(statement);
   }
+}
+
+function drawText({ fields, modulo, offset, map }: Draw): string {
+  const number = modulo === undefined ? "" : ` . numgen random mod ${modulo}${offset === undefined ? "" : ` offset ${offset}`}`;
+  return `${fieldsText(fields)}${number} map @${map}`;
 }
 
 function fieldsText(fields: readonly Field[]): string {
@@ -120,6 +133,7 @@ const KEYWORDS = new Set([
   "related",
   "invalid",
   "untracked",
+  "dnat",
   "local",
   "broadcast",
   "multicast",
