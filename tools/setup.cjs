@@ -28,6 +28,8 @@ const PEERS = {
   zsh: "zsh",
   fish: "fish",
 };
+/** A real Kubernetes is asked by kubectl; its nodes are looked at with these. */
+const KUBERNETES = { kubectl: "kubernetes-client", ip: "iproute2", nft: "nftables", nsenter: "util-linux", curl: "curl", openssl: "openssl" };
 const BENCH = { wrk: "wrk", nginx: "nginx-light", haproxy: "haproxy" };
 
 const TASKS = {
@@ -35,7 +37,10 @@ const TASKS = {
   "demo:once": { command: ["tools/demo.ts", "--once"], needs: DEMO },
   test: { command: ["tools/check.ts"], needs: CLUSTER, wants: PEERS },
   "test:long": { command: ["tools/check.ts", "--long"], needs: CLUSTER, wants: { ...PEERS, ...BENCH } },
+  "test:kubernetes": { command: ["tools/kubernetes.ts"], needs: KUBERNETES },
+  conformance: { command: ["tools/conformance.ts"], needs: KUBERNETES },
   bench: { command: ["bench/bench.ts"], needs: CLUSTER, wants: BENCH },
+  image: { command: ["tools/image/image.ts"], needs: { nft: "nftables" } },
   lint: { command: ["tools/lint.ts"] },
   golden: { command: ["tools/golden.ts"] },
   install: { command: undefined, needs: CLUSTER },

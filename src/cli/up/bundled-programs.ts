@@ -9,7 +9,10 @@ import type { Host } from "#host/host.ts";
 import type { Terminal } from "#cli/context.ts";
 import { programFile, type ProgramFolder } from "#model/config.ts";
 
-const PROGRAMS = ["supervisor", "control", "agent", "pods", "proxy", "cni"];
+/** What `weft up` starts. */
+const CLUSTER_PROGRAMS = ["supervisor", "control", "agent", "pods", "proxy", "cni"];
+/** What the image for Kubernetes has (tools/image): its entry, and what that starts by its first argument. */
+export const IMAGE_PROGRAMS = ["image-entry", "kubernetes-control", "kubernetes-agent", "sidecar", "proxy", "weft"] as const;
 /** CommonJS dependencies call `require` of Node's own modules; a bundle that is a module has none of its own. */
 const BANNER = 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);';
 
@@ -33,9 +36,9 @@ export async function bundledPrograms(host: BundlingHost, terminal: Pick<Termina
   const unfinished = `${bundles.folder}/${terminal.pid}.new`;
   try {
     await files.makeDirectory(unfinished);
-    await bundle(host, { esbuild, sourceRoot, sources, into: unfinished });
+    await bundle(host, { esbuild, sourceRoot, programs: CLUSTER_PROGRAMS, into: unfinished });
     // Renamed one by one: a cluster that is running starts whole files, old or new.
-    for (const name of PROGRAMS) await files.rename(`${unfinished}/${name}.mjs`, programFile(bundles, name));
+    for (const name of CLUSTER_PROGRAMS) await files.rename(`${unfinished}/${name}.mjs`, programFile(bundles, name));
     await files.writeAtomic(stamp, digest);
     return bundles;
   } catch (error) {
@@ -50,17 +53,32 @@ export async function bundledPrograms(host: BundlingHost, terminal: Pick<Termina
 interface Bundling {
   readonly esbuild: string;
   readonly sourceRoot: string;
-  readonly sources: ProgramFolder;
+  readonly programs: readonly string[];
   readonly into: string;
 }
 
-async function bundle({ processes }: BundlingHost, { esbuild, sourceRoot, sources, into }: Bundling): Promise<void> {
-  const options = ["--bundle", "--minify-syntax", "--platform=node", "--format=esm", "--target=node24", "--out-extension:.js=.mjs", "--log-level=error"];
-  // Syntax is minified for one thing: a constant's number stands where it is used, which hot loops feel.
+/** NAME.mjs of each program, and cni.cjs; throws with the bundler's words. */
+export async function bundleForImage(host: BundlingHost, { sourceRoot, programs, into }: Omit<Bundling, "esbuild">): Promise<void> {
+  const esbuild = `${sourceRoot}/node_modules/.bin/esbuild`;
+  await host.files.makeDirectory(into);
+  await bundle(host, { esbuild, sourceRoot, programs, into });
+  // Loads faster than a module, and pods wait for it (docs/adr/0008).
+  await run(host, sourceRoot, [esbuild, `${sourceRoot}/src/bin/cni.ts`, ...COMMON_OPTIONS, "--format=cjs", `--outfile=${into}/cni.cjs`]);
+}
+
+// Syntax is minified for one thing: a constant's number stands where it is used, which hot loops feel.
+const COMMON_OPTIONS = ["--bundle", "--minify-syntax", "--platform=node", "--target=node24", "--log-level=error"];
+
+async function bundle(host: BundlingHost, { esbuild, sourceRoot, programs, into }: Bundling): Promise<void> {
+  const entries = programs.map((name) => `${sourceRoot}/src/bin/${name}.ts`);
+  const options = [...COMMON_OPTIONS, "--format=esm", "--out-extension:.js=.mjs", `--outdir=${into}`];
   // koffi finds its native part from where it lies.
   const outside = ["--external:koffi", `--inject:${sourceRoot}/src/run/flush-compile-cache.ts`, `--banner:js=${BANNER}`];
-  const entries = PROGRAMS.map((name) => programFile(sources, name));
-  const made = await processes.run([esbuild, ...entries, ...options, ...outside, `--outdir=${into}`], { cwd: sourceRoot });
+  await run(host, sourceRoot, [esbuild, ...entries, ...options, ...outside]);
+}
+
+async function run({ processes }: BundlingHost, sourceRoot: string, command: readonly [string, ...string[]]): Promise<void> {
+  const made = await processes.run(command, { cwd: sourceRoot });
   if (made.code !== 0) throw new Error(made.stderr);
 }
 
