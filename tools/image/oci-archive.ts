@@ -30,9 +30,43 @@ export interface ImageArchive {
 /** Images have a date; one that is always the same keeps their bytes the same. */
 const CREATED = "1970-01-01T00:00:00Z";
 
-export function ociArchive({ name, architecture, config, layers }: ImageDescription): ImageArchive {
+/** Of one image, or of several that share layers: those are in it once. */
+export function ociArchive(first: ImageDescription, ...others: readonly ImageDescription[]): ImageArchive {
+  const layers = new Map<readonly TarEntry[], Blob>();
+  const layerOf = (entries: readonly TarEntry[]): Blob => {
+    const known = layers.get(entries) ?? blobOf(tar(entries));
+    layers.set(entries, known);
+    return known;
+  };
+  const image = pack(first, layerOf);
+  const images = [image, ...others.map((description) => pack(description, layerOf))];
+  const index = json({ schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: images.map(({ listed }) => listed) });
+  const docker = json(images.map(({ name, config, packed }) => ({ Config: config.path, RepoTags: [name], Layers: packed.map(({ blob }) => blob.path) })));
+  const blobs = new Map(
+    images.flatMap(({ config, manifest, packed }) => [config, manifest, ...packed.map(({ blob }) => blob)]).map((blob) => [blob.path, blob]),
+  );
+  const bytes = tar([
+    file("oci-layout", json({ imageLayoutVersion: "1.0.0" }).bytes),
+    file("index.json", index.bytes),
+    file("manifest.json", docker.bytes),
+    ...[...blobs.values()].map((blob) => file(blob.path, blob.bytes)),
+  ]);
+  const { manifest, packed } = image;
+  return { bytes, digest: manifest.digest, layers: packed.map(({ what, blob }) => ({ what, digest: blob.digest, sizeBytes: blob.bytes.length })) };
+}
+
+interface PackedImage {
+  readonly name: string;
+  readonly config: Blob;
+  readonly manifest: Blob;
+  readonly packed: readonly { readonly what: string; readonly blob: Blob }[];
+  /** As the index lists it. */
+  readonly listed: object;
+}
+
+function pack({ name, architecture, config, layers }: ImageDescription, layerOf: (entries: readonly TarEntry[]) => Blob): PackedImage {
   const platform = { architecture, os: "linux" };
-  const packed = layers.map(({ what, entries }) => ({ what, blob: blobOf(tar(entries)) }));
+  const packed = layers.map(({ what, entries }) => ({ what, blob: layerOf(entries) }));
   const image = json({
     created: CREATED,
     ...platform,
@@ -46,27 +80,8 @@ export function ociArchive({ name, architecture, config, layers }: ImageDescript
     config: descriptor("application/vnd.oci.image.config.v1+json", image),
     layers: packed.map(({ blob }) => descriptor("application/vnd.oci.image.layer.v1.tar", blob)),
   });
-  const tag = name.slice(name.lastIndexOf(":") + 1);
-  const index = json({
-    schemaVersion: 2,
-    mediaType: "application/vnd.oci.image.index.v1+json",
-    manifests: [
-      {
-        ...descriptor("application/vnd.oci.image.manifest.v1+json", manifest),
-        platform,
-        annotations: { "io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag },
-      },
-    ],
-  });
-  const docker = json([{ Config: image.path, RepoTags: [name], Layers: packed.map(({ blob }) => blob.path) }]);
-  const blobs = [image, manifest, ...packed.map(({ blob }) => blob)];
-  const bytes = tar([
-    file("oci-layout", json({ imageLayoutVersion: "1.0.0" }).bytes),
-    file("index.json", index.bytes),
-    file("manifest.json", docker.bytes),
-    ...blobs.map((blob) => file(blob.path, blob.bytes)),
-  ]);
-  return { bytes, digest: manifest.digest, layers: packed.map(({ what, blob }) => ({ what, digest: blob.digest, sizeBytes: blob.bytes.length })) };
+  const annotations = { "io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.slice(name.lastIndexOf(":") + 1) };
+  return { name, config: image, manifest, packed, listed: { ...descriptor("application/vnd.oci.image.manifest.v1+json", manifest), platform, annotations } };
 }
 
 interface Blob {
