@@ -3,7 +3,7 @@ import { PlanApplier } from "#agent/apply-plan.ts";
 import { lostEndpoints } from "#agent/endpoint-changes.ts";
 import { FlowLog } from "#agent/flow-log.ts";
 import { NodeCompiler } from "#compile/node/node-compiler.ts";
-import { DEFAULT_SETTINGS, DROP_LOG_GROUP, type LocalPod } from "#compile/node/settings.ts";
+import { DEFAULT_SETTINGS, DROP_LOG_GROUP, type LocalPod, type NodeSettings } from "#compile/node/settings.ts";
 import type { Host } from "#host/host.ts";
 import { realHost } from "#host/real/real.ts";
 import type { RuntimeConfig } from "#model/config.ts";
@@ -28,10 +28,10 @@ export class LabNode {
   readonly #host: Host;
 
   /** Only one at a time can read the log of drops. */
-  constructor(name: string, readsDrops = true) {
+  constructor(name: string, readsDrops = true, settings: Partial<NodeSettings> = {}) {
     this.name = name;
     this.#host = hostIn(netnsPath(name));
-    this.compiler = new NodeCompiler({ node: name, settings: DEFAULT_SETTINGS });
+    this.compiler = new NodeCompiler({ node: name, settings: { ...DEFAULT_SETTINGS, ...settings } });
     this.applier = new PlanApplier(this.#host, silentLog);
     this.flows = new FlowLog({ node: name, now: () => host.clock.now(), plan: () => this.plan, podAt: () => undefined });
     if (readsDrops) this.#host.netlink.open().nflog(DROP_LOG_GROUP, (packet) => this.flows.received(packet));
@@ -61,8 +61,8 @@ export function hostIn(node: string): Host {
 
 export class Lab {
   readonly nodes: readonly LabNode[];
-  constructor() {
-    this.nodes = NODES.map(({ name }) => new LabNode(name));
+  constructor(settings: Partial<NodeSettings>) {
+    this.nodes = NODES.map(({ name }) => new LabNode(name, true, settings));
   }
 
   async set(...objects: readonly KubeObject[]): Promise<void> {
@@ -97,7 +97,7 @@ export class Lab {
   }
 }
 
-export async function makeLab(): Promise<Lab> {
+export async function makeLab(settings: Partial<NodeSettings> = {}): Promise<Lab> {
   const mounted = await host.processes.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], { env: process.env as Record<string, string> });
   if (mounted.code !== 0) throw new Error(mounted.stderr);
   await buildNetwork(host, {
@@ -106,7 +106,7 @@ export async function makeLab(): Promise<Lab> {
     underlay: "192.168.99.0/24",
     loadBalancerCIDR: DEFAULT_SETTINGS.loadBalancerCIDR,
   } as unknown as RuntimeConfig);
-  const lab = new Lab();
+  const lab = new Lab(settings);
   const nodes = NODES.map(({ name, address, podCIDR }) => ({
     apiVersion: "v1",
     kind: "Node",

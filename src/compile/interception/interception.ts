@@ -12,6 +12,8 @@ import type { PlanProblem } from "#model/plan/node-plan.ts";
 import { isIntercepted, readInterception, type Interception } from "./annotations.ts";
 
 export const INTERCEPTION_TABLE = "weft-proxy";
+/** Of its own name: agents tell tables apart by their names. */
+const CLOSED_TABLE = "weft-proxy6";
 /** Istio's number for its proxy, as a mark and as a uid. */
 const PROXY: { readonly [K in NodeSettings["proxyKnownBy"]]: Match } = { mark: is("meta mark", "0x539"), uid: is("meta skuid", "1337") };
 /** Source of the connections by which a proxy hands traffic to its application, which must not come back to it. Istio's. */
@@ -67,7 +69,7 @@ function closedTable(proxy: Match): Table {
   });
   return {
     family: "ip6",
-    name: INTERCEPTION_TABLE,
+    name: CLOSED_TABLE,
     sets: [],
     maps: [],
     chains: [
