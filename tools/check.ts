@@ -2,7 +2,7 @@
  * What `npm test` does: lint, then every test, then one closing line. `--long` runs everything instead of a seeded
  * sample: tests that generate cases read WEFT_TEST_LONG and WEFT_TEST_SEED, and the seed of a run is printed.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { lint } from "./lint.ts";
 import { root, runCommand } from "./run-command.ts";
@@ -12,7 +12,7 @@ const long = process.argv.includes("--long");
 const patterns = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
 const seed = process.env["WEFT_TEST_SEED"] ?? String(Math.floor(Math.random() * 0x7fffffff));
 const folders = ["src", "tools", "sim", "test", "bench", "examples"].filter((folder) => existsSync(join(root, folder)));
-const files = patterns.length > 0 ? patterns : folders.map((folder) => `${folder}/**/*.test.ts`);
+const files = patterns.length > 0 ? patterns : folders.flatMap(testsIn);
 
 const clean = await lint();
 console.log(`seed  ${seed}${long ? "  (long)" : "  (a sample; npm run test:long runs everything)"}`);
@@ -35,3 +35,9 @@ console.log(
   `${passed ? "PASS" : "FAIL"}  lint ${clean ? "ok" : "failed"}, tests ${tests.status === 0 ? "ok" : "failed"}, ${Math.round((performance.now() - started) / 1000)} s${again}`,
 );
 process.exitCode = passed ? 0 : 1;
+
+/** test/kubernetes needs a cluster of its own, and has a script of its own: npm run test:kubernetes. */
+function testsIn(folder: string): readonly string[] {
+  if (folder !== "test") return [`${folder}/**/*.test.ts`];
+  return readdirSync(join(root, folder)).flatMap((name) => (name === "kubernetes" ? [] : [`${folder}/${name}/**/*.test.ts`]));
+}

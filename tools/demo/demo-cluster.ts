@@ -16,6 +16,7 @@ export async function openDemoCluster(): Promise<World> {
   const { api, record } = await openRunningCluster({ host, terminal: silentTerminal() }, CLUSTER);
   const load = (file: string): ReturnType<typeof loadManifests> => loadManifests(host.files, checkout, [join("examples/demo", file)]);
   return {
+    isNetworkOurs: true,
     gateway: `http://127.0.0.1:${record.ports.http}`,
     async look() {
       const [nodes, pods] = await Promise.all([api.list<Node>("/api/v1/nodes"), api.list<Pod>("/api/v1/pods")]);

@@ -5,7 +5,7 @@ import type { Capture } from "./world.ts";
 export interface UnderlayFacts {
   readonly frames: number;
   readonly vxlanFrames: number;
-  /** ServerHello messages that choose TLS 1.3, inside VXLAN. */
+  /** ServerHello messages that choose TLS 1.3, inside VXLAN or bare. */
   readonly tls13Handshakes: number;
   /** Frames in which the marker stands in the clear. */
   readonly plainMarkers: number;
@@ -31,9 +31,9 @@ export function readUnderlay(frames: readonly Uint8Array[], marker: string): Und
   for (const bytes of frames) {
     const frame = Buffer.from(bytes);
     if (frame.includes(text)) plainMarkers += 1;
-    const inner = insideVxlan(frame);
-    if (inner === undefined) continue;
-    vxlanFrames += 1;
+    const tunnelled = insideVxlan(frame);
+    if (tunnelled !== undefined) vxlanFrames += 1;
+    const inner = tunnelled ?? frame;
     const record = inner.indexOf(HANDSHAKE_RECORD);
     if (record >= 0 && inner[record + 5] === SERVER_HELLO && inner.includes(CHOSE_TLS13, record)) tls13Handshakes += 1;
   }

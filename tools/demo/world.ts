@@ -10,6 +10,8 @@ export interface Seen {
 export interface World {
   /** Of the gateway, as this process reaches it: "http://127.0.0.1:18080". */
   readonly gateway: string;
+  /** Weft carries packets between nodes and enforces NetworkPolicy; not where it is the mesh behind another network. */
+  readonly isNetworkOurs: boolean;
   look(): Promise<{ readonly nodes: readonly Seen[]; readonly pods: readonly Seen[] }>;
   /** A file of examples/demo. */
   apply(file: string): Promise<void>;

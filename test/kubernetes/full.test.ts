@@ -1,0 +1,15 @@
+/** Profile full: a cluster that has no network at all until Weft brings it. */
+import type { Footprint } from "#tools/kubernetes/footprint.ts";
+import { onKubernetes } from "./on-kubernetes.ts";
+import { demoHolds, installs, jobEnds, probesOfStrictPods, uninstallLeavesNothing } from "./shared-tests.ts";
+
+onKubernetes("weft as the network, the services, the names and the mesh of Kubernetes", "full", (cluster) => {
+  let before: Footprint = new Set();
+  installs(cluster, (footprint) => {
+    before = footprint;
+  });
+  demoHolds(cluster);
+  jobEnds(cluster);
+  probesOfStrictPods(cluster);
+  uninstallLeavesNothing(cluster, () => before);
+});

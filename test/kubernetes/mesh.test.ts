@@ -1,0 +1,15 @@
+/** Profile mesh: behind Debian's bridge plugin and Kubernetes' own proxy, which keep pods' network, Services and names. */
+import type { Footprint } from "#tools/kubernetes/footprint.ts";
+import { onKubernetes } from "./on-kubernetes.ts";
+import { demoHolds, installs, jobEnds, probesOfStrictPods, uninstallLeavesNothing } from "./shared-tests.ts";
+
+onKubernetes("weft as the mesh behind another network", "mesh", (cluster) => {
+  let before: Footprint = new Set();
+  installs(cluster, (footprint) => {
+    before = footprint;
+  });
+  demoHolds(cluster);
+  jobEnds(cluster);
+  probesOfStrictPods(cluster);
+  uninstallLeavesNothing(cluster, () => before);
+});
