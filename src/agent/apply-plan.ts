@@ -11,6 +11,11 @@ import type { NodePlan, PlannedNeighbour, PlannedRoute, PodWiring } from "#model
 import type { Log } from "#run/log.ts";
 import { diffTable } from "#wire/nft/diff.ts";
 
+export interface ApplierOptions {
+  /** "mesh": links, routes and addresses are another plugin's, and none of them is ours to delete. Default "full". */
+  readonly profile?: "full" | "mesh";
+}
+
 export type ApplyHost = Pick<Host, "netlink" | "nft" | "netns">;
 
 /** Host ends of pods' links: "weft" and 11 digits. */
@@ -24,12 +29,15 @@ export class PlanApplier {
   #applied: NodePlan | undefined;
   /** Tables in pods' namespaces, by uid. */
   readonly #podTables = new Map<string, readonly Table[]>();
-  readonly #podsWired = new Set<string>();
+  /** The namespace that was wired, by uid: a sandbox that is made anew has another one. */
+  readonly #podsWired = new Map<string, string>();
+  readonly #profile: "full" | "mesh";
   readonly #sysctls = new Map<string, string>();
   /** Pods that could not be wired, with the reason. One broken pod must not stop the others. */
   readonly failures = new Map<string, unknown>();
 
-  constructor(host: ApplyHost, log: Log) {
+  constructor(host: ApplyHost, log: Log, { profile = "full" }: ApplierOptions = {}) {
+    this.#profile = profile;
     this.#host = host;
     this.#log = log;
     this.#session = host.netlink.open();
@@ -43,6 +51,23 @@ export class PlanApplier {
     await this.#network(plan);
     await this.#forget(plan);
     this.#applied = plan;
+  }
+
+  /** What of a wired pod is not as it was made, in words; undefined: nothing. */
+  async verify(uid: string): Promise<string | undefined> {
+    const pod = this.#applied?.pods.find((each) => each.uid === uid);
+    if (pod?.netns === undefined) return "is not in the node's plan";
+    const inside = this.#host.netlink.open(pod.netns);
+    try {
+      if (!(await inside.links()).some(({ name, up }) => name === "eth0" && up)) return "has no link eth0, or it is down";
+      const addresses = (await inside.addresses()).filter(({ link }) => link === "eth0").map(({ cidr }) => cidr.split("/")[0]);
+      if (!addresses.includes(pod.ip)) return `has not its address ${pod.ip} on eth0`;
+      if (this.#profile === "full" && !(await this.#session.links()).some(({ name }) => name === pod.hostLink))
+        return `has no link ${pod.hostLink} on the node`;
+      return undefined;
+    } finally {
+      inside.close();
+    }
   }
 
   close(): void {
@@ -78,10 +103,13 @@ export class PlanApplier {
   async #pod(pod: PodWiring): Promise<void> {
     if (pod.netns === undefined) return;
     try {
-      if (!this.#podsWired.has(pod.uid)) await this.#wire(pod, pod.netns);
+      if (this.#podsWired.get(pod.uid) !== pod.netns) {
+        this.#podTables.delete(pod.uid);
+        if (this.#profile === "full") await this.#wire(pod, pod.netns);
+      }
       await this.#tables(this.#podTables.get(pod.uid), pod.inside.tables, pod.netns);
       this.#podTables.set(pod.uid, pod.inside.tables);
-      this.#podsWired.add(pod.uid);
+      this.#podsWired.set(pod.uid, pod.netns);
       this.failures.delete(pod.uid);
     } catch (error) {
       this.failures.set(pod.uid, error);
@@ -139,14 +167,18 @@ export class PlanApplier {
 
   /** What no plan asks for any more, also what an earlier agent left. */
   async #forget(plan: NodePlan): Promise<void> {
-    const links = new Set(plan.pods.map((pod) => pod.hostLink));
-    for (const { name } of await this.#session.links()) if (HOST_LINK.test(name) && !links.has(name)) await this.#session.deleteLink(name);
+    if (this.#profile === "full") await this.#forgetNetwork(plan);
     const uids = new Set(plan.pods.map(({ uid }) => uid));
-    for (const uid of [...this.#podsWired, ...this.failures.keys()].filter((each) => !uids.has(each))) {
+    for (const uid of [...this.#podsWired.keys(), ...this.failures.keys()].filter((each) => !uids.has(each))) {
       this.#podsWired.delete(uid);
       this.#podTables.delete(uid);
       this.failures.delete(uid);
     }
+  }
+
+  async #forgetNetwork(plan: NodePlan): Promise<void> {
+    const links = new Set(plan.pods.map((pod) => pod.hostLink));
+    for (const { name } of await this.#session.links()) if (HOST_LINK.test(name) && !links.has(name)) await this.#session.deleteLink(name);
     for (const key of this.#sysctls.keys()) if (!plan.sysctls.some((each) => each.key === key)) this.#sysctls.delete(key);
     const routes = new Set(plan.routes.map(({ destination }) => destination));
     for (const route of await this.#session.routes()) {

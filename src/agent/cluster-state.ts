@@ -1,17 +1,18 @@
 /** What the agent knows of the cluster: the World's part that concerns nodes, followed from the API server. */
-import type { ApiClient } from "#client/client.ts";
+import type { ApiClient, ListOptions } from "#client/client.ts";
 import { followWorld, type FollowedWorld, type ObjectChange } from "#client/informer.ts";
 import type { Host } from "#host/host.ts";
 import type { Pod } from "#model/core.ts";
 import type { KindId } from "#model/kinds.ts";
 import type { Log } from "#run/log.ts";
 
-const KINDS_OF_NODES: readonly KindId[] = ["Node", "Namespace", "Pod", "Service", "EndpointSlice", "NetworkPolicy"];
-
 export interface ClusterStateOptions {
   readonly host: Pick<Host, "clock" | "random">;
   readonly api: ApiClient;
   readonly log: Log;
+  readonly kinds: readonly KindId[];
+  /** Narrows a kind. */
+  readonly only?: { readonly [K in KindId]?: ListOptions };
   readonly changed: (changes: readonly ObjectChange[]) => void;
 }
 
@@ -20,9 +21,10 @@ export class ClusterState {
   /** "namespace/name" by address. */
   readonly #podsByAddress = new Map<string, string>();
 
-  constructor({ host, api, log, changed }: ClusterStateOptions) {
-    this.#followed = followWorld(api, KINDS_OF_NODES, {
+  constructor({ host, api, log, kinds, only, changed }: ClusterStateOptions) {
+    this.#followed = followWorld(api, kinds, {
       host,
+      ...(only === undefined ? {} : { only }),
       changed: (changes) => {
         for (const change of changes) if (change.kind === "Pod") this.#podChanged(change);
         changed(changes);

@@ -1,17 +1,22 @@
 /**
  * What container runtimes ask of this node, one request at a time for each container. ADD answers when the pod's part of
  * the plan, its policies and its interception are in the kernel: nothing of the pod can run before.
+ *
+ * With profile mesh another plugin has made the pod's network (`prevResult`): ADD adds interception and the proxy's socket
+ * to a pod that has a proxy, leaves others alone, and hands the result on as it came.
  */
 import type { Host } from "#host/host.ts";
 import type { LocalPod } from "#compile/node/settings.ts";
 import { POD_GATEWAY } from "#compile/node/settings.ts";
 import type { Pod } from "#model/core.ts";
-import type { NodePlan } from "#model/plan/node-plan.ts";
-import { CNI_ERRORS, CniError, type CniReply, type CniRequest, type CniResult } from "#wire/cni/cni.ts";
+import type { NodePlan, PodWiring } from "#model/plan/node-plan.ts";
+import { addressOfResult, CNI_ERRORS, CniError, type CniReply, type CniRequest, type CniResult, type PassedResult } from "#wire/cni/cni.ts";
+import { hasProxy } from "./pod-proxies.ts";
 import type { PodRecord, PodRecords } from "./pod-records.ts";
 
 export interface CniOptions {
   readonly host: Pick<Host, "clock" | "netns">;
+  readonly profile: "full" | "mesh";
   readonly records: PodRecords;
   /** undefined until the node has a range. */
   readonly podCIDR: () => string | undefined;
@@ -21,9 +26,15 @@ export interface CniOptions {
   readonly applied: () => Promise<NodePlan>;
   /** Why a pod could not be wired. */
   readonly failureOf: (uid: string) => unknown;
+  /** What of a wired pod is not in the kernel as it was made; undefined: nothing. */
+  readonly verify: (uid: string) => Promise<string | undefined>;
+  /** Resolves when the policies that are in the API now are known here. */
+  readonly policiesKnown: (namespace: string) => Promise<void>;
   /** Before ADD answers, for pods with a proxy: its socket. */
-  readonly serveProxy: (pod: Pod) => Promise<void>;
+  readonly serveProxy: (pod: Pod, record: PodRecord) => Promise<void>;
   readonly forgetProxy: (uid: string) => Promise<void>;
+  /** The file of a pod's namespace as this program sees it. */
+  readonly netnsPath: (path: string) => string;
   readonly dnsAddress: string;
   readonly clusterDomain: string;
 }
@@ -40,7 +51,8 @@ export class CniRequests {
     this.#options = options;
   }
 
-  async handle(request: CniRequest): Promise<CniReply> {
+  async handle(asked: CniRequest): Promise<CniReply> {
+    const request = { ...asked, netns: this.#options.netnsPath(asked.netns) };
     const before = this.#running.get(request.containerId) ?? Promise.resolve();
     const work = before.catch(() => {}).then(() => this.#dispatch(request));
     this.#running.set(request.containerId, work);
@@ -57,13 +69,14 @@ export class CniRequests {
   async #dispatch(request: CniRequest): Promise<CniReply | undefined> {
     switch (request.command) {
       case "ADD":
-        return { result: await this.#add(request) };
+        return { result: this.#options.profile === "full" ? await this.#add(request) : await this.#join(request) };
       case "DEL":
         return this.#remove(request.containerId);
       case "CHECK":
         return this.#check(request);
       case "STATUS":
-        if (this.#options.podCIDR() === undefined) throw new CniError(CNI_ERRORS.notAvailable, "the node has no range for pods yet (Node spec.podCIDR)");
+        if (this.#options.profile === "full" && this.#options.podCIDR() === undefined)
+          throw new CniError(CNI_ERRORS.notAvailable, "the node has no range for pods yet (Node spec.podCIDR)");
         return undefined;
       case "GC":
         for (const { containerId } of this.#options.records.all()) if (!request.validContainerIds.includes(containerId)) await this.#remove(containerId);
@@ -73,34 +86,20 @@ export class CniRequests {
     }
   }
 
+  /** Pods that went without a DEL: their namespaces are gone. */
+  async sweep(): Promise<void> {
+    for (const { containerId, netns } of this.#options.records.all()) if (!(await this.#options.host.netns.exists(netns))) await this.#remove(containerId);
+  }
+
   async #add(request: CniRequest): Promise<CniResult> {
-    const { host, records, wire, applied, failureOf, serveProxy } = this.#options;
-    if (request.interface !== "eth0")
-      throw new CniError(CNI_ERRORS.unsupportedField, `CNI_IFNAME: value "${request.interface}" is not supported; a pod's link is eth0`);
-    if (!(await host.netns.exists(request.netns)))
-      throw new CniError(CNI_ERRORS.unknownContainer, `CNI_NETNS: there is no network namespace at ${request.netns}`);
+    const { records } = this.#options;
+    await this.#mayBeAdded(request);
     const podCIDR = this.#options.podCIDR();
     if (podCIDR === undefined) throw new CniError(CNI_ERRORS.tryLater, "the node has no range for pods yet (Node spec.podCIDR)");
     const pod = await this.#pod(request);
-    const record = await records.add(
-      {
-        containerId: request.containerId,
-        uid: pod.metadata.uid ?? request.containerId,
-        namespace: pod.metadata.namespace ?? "",
-        name: pod.metadata.name,
-        netns: request.netns,
-      },
-      podCIDR,
-      (gone) => this.#forget(gone),
-    );
-    wire(localPod(record));
-    const plan = await applied();
-    const failure = failureOf(record.uid);
-    const wiring = plan.pods.find(({ uid }) => uid === record.uid);
-    if (failure !== undefined || wiring === undefined) {
-      throw new CniError(CNI_ERRORS.agent, `Pod ${record.namespace}/${record.name}: could not be wired`, words(failure));
-    }
-    await serveProxy(pod);
+    await this.#options.policiesKnown(pod.metadata.namespace ?? "");
+    const record = await records.add(recordOf(request, pod), podCIDR, (gone) => this.#forget(gone));
+    const wiring = await this.#wired(pod, record);
     return {
       cniVersion: request.cniVersion,
       interfaces: [
@@ -111,6 +110,45 @@ export class CniRequests {
       routes: [{ dst: "0.0.0.0/0", gw: POD_GATEWAY }],
       dns: this.#dns(record.namespace),
     };
+  }
+
+  /** Chained behind another plugin. */
+  async #join(request: CniRequest): Promise<{ readonly passed: PassedResult }> {
+    const { prevResult: passed } = request;
+    await this.#mayBeAdded(request);
+    const ip = passed === undefined ? undefined : addressOfResult(passed);
+    if (passed === undefined || ip === undefined)
+      throw new CniError(
+        CNI_ERRORS.invalidConfig,
+        "prevResult: has no address; with profile mesh weft-cni stands behind the plugin that makes the pods' network",
+      );
+    const pod = await this.#pod(request);
+    if (hasProxy(pod)) {
+      const record = { ...recordOf(request, pod), ip };
+      await this.#options.records.set(record);
+      await this.#wired(pod, record);
+    }
+    return { passed };
+  }
+
+  async #mayBeAdded(request: CniRequest): Promise<void> {
+    if (request.interface !== "eth0")
+      throw new CniError(CNI_ERRORS.unsupportedField, `CNI_IFNAME: value "${request.interface}" is not supported; a pod's link is eth0`);
+    if (!(await this.#options.host.netns.exists(request.netns)))
+      throw new CniError(CNI_ERRORS.unknownContainer, `CNI_NETNS: there is no network namespace at ${request.netns}`);
+  }
+
+  async #wired(pod: Pod, record: PodRecord): Promise<PodWiring> {
+    const { wire, applied, failureOf, serveProxy } = this.#options;
+    wire(localPod(record));
+    const plan = await applied();
+    const failure = failureOf(record.uid);
+    const wiring = plan.pods.find(({ uid }) => uid === record.uid);
+    if (failure !== undefined || wiring === undefined) {
+      throw new CniError(CNI_ERRORS.agent, `Pod ${record.namespace}/${record.name}: could not be wired`, words(failure));
+    }
+    await serveProxy(pod, record);
+    return wiring;
   }
 
   #dns(namespace: string): CniResult["dns"] {
@@ -145,19 +183,29 @@ export class CniRequests {
     return undefined;
   }
 
-  async #forget({ uid }: PodRecord): Promise<void> {
+  async #forget({ uid, containerId }: PodRecord): Promise<void> {
+    // A sandbox that died is removed late: its pod may have another by then.
+    if (this.#options.records.newestOf(uid)?.containerId !== containerId) return;
     this.#options.unwire(uid);
     await this.#options.forgetProxy(uid);
   }
 
   async #check(request: CniRequest): Promise<undefined> {
     const record = this.#options.records.get(request.containerId);
+    // Behind another plugin only pods with a proxy are ours.
+    if (record === undefined && this.#options.profile === "mesh") return undefined;
     if (record === undefined) throw new CniError(CNI_ERRORS.unknownContainer, `container ${request.containerId} was never added on this node`);
     await this.#options.applied();
     const failure = this.#options.failureOf(record.uid);
-    if (failure !== undefined) throw new CniError(CNI_ERRORS.agent, `Pod ${record.namespace}/${record.name} is not wired`, words(failure));
+    const difference = failure === undefined ? await this.#options.verify(record.uid) : words(failure);
+    if (difference !== undefined) throw new CniError(CNI_ERRORS.agent, `Pod ${record.namespace}/${record.name} is not wired`, difference);
     return undefined;
   }
+}
+
+function recordOf(request: CniRequest, { metadata }: Pod): Omit<PodRecord, "ip"> {
+  const { containerId, netns } = request;
+  return { containerId, uid: metadata.uid ?? containerId, namespace: metadata.namespace ?? "", name: metadata.name, netns };
 }
 
 function words(failure: unknown): string {

@@ -1,13 +1,13 @@
-/** Each pod's proxy has a socket of its own, in its pod's folder: who can open it is that proxy. */
-import type { Host } from "#host/host.ts";
+/** Each pod's proxy has a socket of its own: what is served there is that pod's, and where it is keeps all others out. */
 import type { Pod } from "#model/core.ts";
-import type { Ads } from "./ads/ads.ts";
+import type { Ads, ProxySocket } from "./ads/ads.ts";
+import type { PodRecord } from "./pod-records.ts";
+
+export type SocketOf = (pod: Pod, record: PodRecord) => Promise<ProxySocket>;
 
 export interface PodProxiesOptions {
-  readonly host: Pick<Host, "files">;
   readonly ads: Ads;
-  /** The node's. */
-  readonly folder: string;
+  readonly socketOf: SocketOf;
 }
 
 export class PodProxies {
@@ -18,12 +18,11 @@ export class PodProxies {
   }
 
   /** Nothing for a pod without one. */
-  async serve(pod: Pod): Promise<void> {
+  async serve(pod: Pod, record: PodRecord): Promise<void> {
     if (!hasProxy(pod)) return;
-    const { host, ads, folder } = this.#options;
+    const { ads, socketOf } = this.#options;
     const { namespace = "", name, uid = "" } = pod.metadata;
-    await host.files.makeDirectory(`${folder}/pods/${uid}`);
-    await ads.add({ namespace, name, uid, serviceAccount: pod.spec.serviceAccountName ?? "default" }, `${folder}/pods/${uid}/xds.sock`);
+    await ads.add({ namespace, name, uid, serviceAccount: pod.spec.serviceAccountName ?? "default" }, await socketOf(pod, record));
   }
 
   async forget(uid: string): Promise<void> {
@@ -32,6 +31,6 @@ export class PodProxies {
 }
 
 /** Sidecars and gateways alike: injection gives them a container of this name. */
-function hasProxy(pod: Pod): boolean {
+export function hasProxy(pod: Pod): boolean {
   return [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].some(({ name }) => name === "istio-proxy");
 }

@@ -1,5 +1,5 @@
 /**
- * Which pod has which address on this node. The file lives on the cluster's tmpfs, beside the namespaces it speaks of: a
+ * Which pod has which address on this node. The file lives on a tmpfs, beside the namespaces it speaks of: a
  * record whose namespace is gone is of a pod that is gone, however it went, so no address can leak.
  */
 import type { Host } from "#host/host.ts";
@@ -61,6 +61,18 @@ export class PodRecords {
     return record;
   }
 
+  /** With the address that somebody else gave it. */
+  async set(record: PodRecord): Promise<void> {
+    this.#records.delete(record.containerId);
+    this.#records.set(record.containerId, record);
+    await this.#save();
+  }
+
+  /** Of a pod whose sandbox was made anew there are two, until the old one is removed. */
+  newestOf(uid: string): PodRecord | undefined {
+    return this.all().findLast((record) => record.uid === uid);
+  }
+
   async remove(containerId: string): Promise<void> {
     if (this.#records.delete(containerId)) await this.#save();
   }
@@ -83,8 +95,8 @@ export class PodRecords {
   async #reclaim(gone: (record: PodRecord) => Promise<void>): Promise<void> {
     for (const record of this.all()) {
       if (await this.#host.netns.exists(record.netns)) continue;
-      this.#records.delete(record.containerId);
       await gone(record);
+      this.#records.delete(record.containerId);
     }
   }
 

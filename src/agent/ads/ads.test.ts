@@ -114,8 +114,8 @@ async function until(done: () => boolean): Promise<void> {
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "weft-ads-"));
   control = await startControl();
-  ads = startAds(host, { control: { path: join(folder, "control.sock") }, tls: undefined, log: silentLog });
-  await ads.add(pod, join(folder, "xds.sock"));
+  ads = startAds(host, { channel: host.rpc.connect({ address: { path: join(folder, "control.sock") } }), log: silentLog });
+  await ads.add(pod, { path: join(folder, "xds.sock") });
 });
 afterEach(async () => {
   await ads.stop();

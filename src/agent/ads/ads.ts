@@ -1,14 +1,13 @@
 /**
  * The node's side of xDS and SDS: one Unix socket a pod, and what is served there is that pod's and nobody else's.
- * Identity is proved by the socket: the pod runtime gives it to that pod's proxy alone; node ids in requests are not read.
+ * Identity is proved by the socket: only that pod's proxy can reach it, or is admitted; node ids in requests are not read.
  *
  * Each pod has an upstream plan (a stream to control on the node's certificate, with the pod in the call's metadata) and
  * an identity (its key and SVID). Both are served by the same xDS server as control's (xds/), with this node's copy as its
  * plans: so proxies start, restart and renew without control, as far as the last answers reach.
  */
 import type { Host } from "#host/host.ts";
-import type { RpcServer, StreamTls } from "#host/rpc.ts";
-import type { StreamAddress } from "#host/net.ts";
+import type { RpcChannel, RpcServeOptions, RpcServer } from "#host/rpc.ts";
 import type { ProxyPlan } from "#model/plan/proxy-plan.ts";
 import { XDS_TYPES } from "#model/plan/proxy-plan.ts";
 import type { Log } from "#run/log.ts";
@@ -20,11 +19,18 @@ import { SharedResources, UpstreamPlan } from "./upstream-plan.ts";
 export type AdsHost = Pick<Host, "rpc" | "clock" | "random">;
 
 export interface AdsOptions {
-  /** Control's xDS and CA address, 15012. */
-  readonly control: StreamAddress;
-  /** The node's certificate (system:node:NAME) and the cluster's CA; undefined only for a control on a Unix socket. */
-  readonly tls: StreamTls | undefined;
+  /** To control's xDS and CA, 15012; it proves which node we are. */
+  readonly channel: RpcChannel;
   readonly log: Log;
+}
+
+/** Where a pod's proxy is served. */
+export interface ProxySocket {
+  readonly path: string;
+  /** Of an abstract name ("@name"): the pod's network namespace. */
+  readonly netns?: string;
+  /** Asked for each connection; a string refuses it. Absent: the file's folder says who may connect. */
+  readonly admit?: NonNullable<RpcServeOptions["admit"]>;
 }
 
 export interface AdsPod {
@@ -35,8 +41,8 @@ export interface AdsPod {
 }
 
 export interface Ads {
-  /** Serves the pod at `socketPath`; resolves when it listens. Again for the same uid: does nothing. */
-  add(pod: AdsPod, socketPath: string): Promise<void>;
+  /** Serves the pod at `socket`; resolves when it listens. Again for the same pod and namespace: does nothing. */
+  add(pod: AdsPod, socket: ProxySocket): Promise<void>;
   /** Forgets the pod, its key and its socket. */
   remove(uid: string): Promise<void>;
   status(): readonly AdsPodStatus[];
@@ -53,20 +59,25 @@ export interface AdsPodStatus {
 }
 
 export function startAds(host: AdsHost, options: AdsOptions): Ads {
-  const channel = host.rpc.connect({ address: options.control, ...(options.tls === undefined ? {} : { tls: options.tls }) });
+  const { channel } = options;
   const shared = new SharedResources();
   const pods = new Map<string, Promise<ServedPod>>();
+  /** A pod whose sandbox was made anew has another one. */
+  const namespaces = new Map<string, string | undefined>();
+  const ready = new Map<string, ServedPod>();
   const remove = async (uid: string): Promise<void> => {
     const served = pods.get(uid);
     pods.delete(uid);
+    ready.delete(uid);
     await (await served?.catch(() => undefined))?.stop();
   };
-  const ready = new Map<string, ServedPod>();
   return {
-    async add(pod, socketPath) {
+    async add(pod, socket) {
+      if (namespaces.get(pod.uid) !== socket.netns) await remove(pod.uid);
+      namespaces.set(pod.uid, socket.netns);
       let served = pods.get(pod.uid);
       if (served === undefined) {
-        served = servePod(host, { pod, socketPath, channel, shared, log: options.log });
+        served = servePod(host, { pod, socket, channel, shared, log: options.log });
         pods.set(pod.uid, served);
         served.then(
           (started) => void ready.set(pod.uid, started),
@@ -76,7 +87,7 @@ export function startAds(host: AdsHost, options: AdsOptions): Ads {
       await served;
     },
     async remove(uid) {
-      ready.delete(uid);
+      namespaces.delete(uid);
       await remove(uid);
     },
     status: () => [...ready.values()].map((pod) => pod.status()).toSorted((a, b) => (a.pod < b.pod ? -1 : 1)),
@@ -95,13 +106,13 @@ interface ServedPod {
 
 interface ServeOptions {
   readonly pod: AdsPod;
-  readonly socketPath: string;
-  readonly channel: ReturnType<Host["rpc"]["connect"]>;
+  readonly socket: ProxySocket;
+  readonly channel: RpcChannel;
   readonly shared: SharedResources;
   readonly log: Log;
 }
 
-async function servePod(host: AdsHost, { pod, socketPath, channel, shared, log }: ServeOptions): Promise<ServedPod> {
+async function servePod(host: AdsHost, { pod, socket, channel, shared, log }: ServeOptions): Promise<ServedPod> {
   const key = `${pod.namespace}/${pod.name}`;
   const metadata = `${key}/${pod.uid}`;
   const plans = new PodPlans();
@@ -120,9 +131,10 @@ async function servePod(host: AdsHost, { pod, socketPath, channel, shared, log }
   });
   let server: RpcServer;
   try {
-    // Who may connect is said by the folder, which the pod runtime makes for the uid of this pod's proxy alone (0700): a
-    // cluster of root runs proxies as other uids than ours. Pods' sandboxes have neither folder nor socket.
-    server = await host.rpc.serve({ address: { path: socketPath }, methods: xds.methods, mode: 0o666 });
+    // Who may connect to a file is said by its folder, which the pod runtime makes for the uid of this pod's proxy alone
+    // (0700): a cluster of root runs proxies as other uids than ours. Pods' sandboxes have neither folder nor socket.
+    const { path, ...where } = socket;
+    server = await host.rpc.serve({ address: { path }, ...where, methods: xds.methods, mode: 0o666 });
   } catch (error) {
     upstream.stop();
     identity.stop();

@@ -28,9 +28,9 @@ it("a proxy gets a new certificate and key at half life, and keeps the old one w
   const serve = () => world.drive(host.rpc.serve({ address: CONTROL, methods }));
   let control = await serve();
 
-  const ads = startAds(host, { control: CONTROL, tls: undefined, log: silentLog });
+  const ads = startAds(host, { channel: host.rpc.connect({ address: CONTROL }), log: silentLog });
   const path = "/run/xds.sock";
-  await world.drive(ads.add({ namespace: "default", name: "a", uid: "u", serviceAccount: "a" }, path));
+  await world.drive(ads.add({ namespace: "default", name: "a", uid: "u", serviceAccount: "a" }, { path }));
   const received: { atHours: number; leaf: X509Certificate }[] = [];
   const call = host.rpc.connect({ address: { path } }).call(
     DELTA_SDS,

@@ -1,8 +1,8 @@
 /**
  * The Container Network Interface, version 1.1.0, without processes: what a plugin is asked (environment and stdin) as a
- * value, and results and errors as it must print them. Versions 0.4.0 and 1.0.0 have the same form for what we answer.
+ * value, and results and errors as it must print them. Versions from 0.3.0 on have the same form for what we answer.
  */
-export const CNI_VERSIONS = ["0.4.0", "1.0.0", "1.1.0"] as const;
+export const CNI_VERSIONS = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
 
 export type CniCommand = "ADD" | "DEL" | "CHECK" | "STATUS" | "GC" | "VERSION";
 
@@ -19,7 +19,12 @@ export interface CniRequest {
   readonly socket: string;
   /** GC: attachments that are still in use, by container id. */
   readonly validContainerIds: readonly string[];
+  /** Chained: the result of the plugins before us. */
+  readonly prevResult?: PassedResult;
 }
+
+/** Of another plugin, in the form of the configuration's version. */
+export type PassedResult = Readonly<Record<string, unknown>>;
 
 export interface CniResult {
   readonly cniVersion: string;
@@ -100,7 +105,20 @@ export function readRequest(env: Readonly<Record<string, string | undefined>>, s
     args: parseArgs(env["CNI_ARGS"] ?? ""),
     socket: typeof socket === "string" ? socket : "",
     validContainerIds: validAttachments(config["cni.dev/valid-attachments"]),
+    ...(isRecord(config["prevResult"]) ? { prevResult: config["prevResult"] } : {}),
   };
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The first address of a result, without its prefix. */
+export function addressOfResult(result: PassedResult): string | undefined {
+  const ips: unknown = result["ips"];
+  const first: unknown = Array.isArray(ips) ? ips[0] : undefined;
+  const address = isRecord(first) ? first["address"] : undefined;
+  return typeof address === "string" ? address.split("/")[0] : undefined;
 }
 
 function isCommand(text: string): text is CniCommand {
@@ -110,7 +128,7 @@ function isCommand(text: string): text is CniCommand {
 function parseConfig(stdin: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(stdin === "" ? "{}" : stdin);
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+    if (isRecord(value)) return value;
   } catch (error) {
     throw new CniError(CNI_ERRORS.decoding, "the network configuration on stdin is not JSON", error instanceof Error ? error.message : "");
   }
@@ -136,13 +154,14 @@ function validAttachments(value: unknown): string[] {
 /** What goes over the socket: one line each way. */
 export interface CniReply {
   /** What the plugin prints; "" for commands without a result. */
-  readonly result?: CniResult;
+  readonly result?: CniResult | { readonly passed: PassedResult };
   readonly error?: { readonly code: number; readonly message: string; readonly details: string };
 }
 
 /** Results of before 1.0.0 tell the family of each address. */
-export function resultText(result: CniResult, cniVersion: string): string {
-  if (cniVersion !== "0.4.0") return JSON.stringify({ ...result, cniVersion });
+export function resultText(result: NonNullable<CniReply["result"]>, cniVersion: string): string {
+  if ("passed" in result) return JSON.stringify({ ...result.passed, cniVersion });
+  if (!cniVersion.startsWith("0.")) return JSON.stringify({ ...result, cniVersion });
   const ips = result.ips.map((each) => ({ ...each, version: each.address.includes(":") ? "6" : "4" }));
   return JSON.stringify({ ...result, ips, cniVersion });
 }

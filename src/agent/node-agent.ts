@@ -1,0 +1,232 @@
+/**
+ * One node, whatever the cluster: follows the API, compiles the node's plan, applies it; answers the CNI plugin and DNS;
+ * serves each pod's proxy its configuration and identity; remembers dropped packets. Data passes one way: objects ->
+ * NodeCompiler -> plan -> PlanApplier -> kernel (plan-loop.ts). It decides nothing about packets: what the kernel does is
+ * in the plan. What differs from cluster to cluster (who proves what to whom, where things are) comes as options.
+ */
+import { NodeCompiler } from "#compile/node/node-compiler.ts";
+import { DROP_LOG_GROUP, type NodeSettings } from "#compile/node/settings.ts";
+import { placeOf } from "#compile/routes/routes.ts";
+import type { ApiClient, ListOptions } from "#client/client.ts";
+import { startDns } from "#dns/dns.ts";
+import type { Host } from "#host/host.ts";
+import type { SocketAddress } from "#host/net.ts";
+import type { NetlinkSession } from "#host/netlink.ts";
+import type { RpcChannel } from "#host/rpc.ts";
+import type { Node, Pod } from "#model/core.ts";
+import type { KindId } from "#model/kinds.ts";
+import type { NodePlan } from "#model/plan/node-plan.ts";
+import type { World } from "#model/world.ts";
+import { Health } from "#run/health.ts";
+import type { Log } from "#run/log.ts";
+import { Parts, type Running } from "#run/program.ts";
+import { startAds } from "./ads/ads.ts";
+import { PlanApplier } from "./apply-plan.ts";
+import { ClusterState } from "./cluster-state.ts";
+import { CniRequests, localPod } from "./cni-requests.ts";
+import { serveCni } from "./cni-socket.ts";
+import { AgentMetrics } from "./counters.ts";
+import { Connections } from "./endpoint-changes.ts";
+import { FlowLog } from "./flow-log.ts";
+import { onlyInterception } from "./mesh-plan.ts";
+import { servePages, type PagesAccess } from "./pages.ts";
+import { PlanLoop } from "./plan-loop.ts";
+import { policiesKnown } from "./policies-known.ts";
+import { PodProxies, type SocketOf } from "./pod-proxies.ts";
+import { PodRecords, type PodRecord } from "./pod-records.ts";
+import { Reporter } from "./report.ts";
+import { ZoneCopy } from "./zone-copy.ts";
+
+export interface NodeAgentOptions {
+  readonly node: string;
+  readonly settings: NodeSettings;
+  /** "full": the pods' network is ours. "mesh": another plugin makes it, and what is done in pods is interception. */
+  readonly profile: "full" | "mesh";
+  /** State that dies with the machine, as pods do. */
+  readonly folder: string;
+  readonly api: ApiClient;
+  readonly only?: { readonly [K in KindId]?: ListOptions };
+  /** To the control plane's xDS and CA. */
+  readonly control: (world: World) => RpcChannel;
+  readonly socketOf: SocketOf;
+  /** Who is asked for names outside the cluster. Of profile "full". */
+  readonly names: SocketAddress | undefined;
+  readonly pages: PagesAccess;
+  /** Before the first plan: the file of a pod's namespace, as this program sees it. */
+  readonly netnsPath?: (path: string) => string;
+  /** The first plan is in force, and pods can be wired. */
+  readonly networkIsUp?: () => Promise<void>;
+}
+
+const DNS_PORT = 53;
+/** How often pods are looked for that went without a word. */
+const SWEEP_EVERY_MS = 30_000;
+
+const KINDS = {
+  full: ["Node", "Namespace", "Pod", "Service", "EndpointSlice", "NetworkPolicy"],
+  mesh: ["Pod", "Service", "EndpointSlice"],
+} as const satisfies Record<NodeAgentOptions["profile"], readonly KindId[]>;
+
+export async function startNodeAgent(host: Host, options: NodeAgentOptions, log: Log): Promise<Running & { findPod(key: string): Pod | undefined }> {
+  const { node, settings, profile, folder, api } = options;
+  const parts = new Parts({ clock: host.clock, log });
+  await host.files.makeDirectory(folder);
+  const health = new Health();
+  const metrics = new AgentMetrics(host);
+  health.set("api", "waiting for the first lists");
+  health.set("plan", "not applied yet");
+
+  const netlink = host.netlink.open();
+  parts.closing("netlink", () => netlink.close());
+  const zone = profile === "full" ? await answerNames({ host, netlink, parts, settings, upstream: options.names, path: `${folder}/zone.json` }) : undefined;
+
+  const records = new PodRecords(host, `${folder}/pods.json`);
+  const compiler = new NodeCompiler({ node, settings });
+  const wired = await records.load();
+  for (const record of wired) compiler.wire(localPod(record));
+
+  const applier = new PlanApplier(host, log, { profile });
+  parts.closing("applier", () => applier.close());
+  const state = new ClusterState({
+    host,
+    api,
+    log,
+    kinds: KINDS[profile],
+    ...(options.only === undefined ? {} : { only: options.only }),
+    changed: (changes) => {
+      const seen = changes.map(({ kind, key, after }) => compiler.apply(after === undefined ? { kind, key } : { kind, key, object: after }));
+      health.set("api", undefined);
+      if (seen.includes(true)) loop.changed();
+    },
+  });
+  parts.closing("api", () => state.stop());
+  const ads = parts.add("ads", startAds(host, { channel: options.control(state.world), log }));
+  const proxies = new PodProxies({ ads, socketOf: options.socketOf });
+  const reporter = new Reporter({ host, api, log, node, findNode: () => state.world.Node?.get(node) });
+  const connections = new Connections(netlink, log);
+  const planOf = profile === "full" ? (plan: NodePlan) => plan : onlyInterception();
+  const loop: PlanLoop = new PlanLoop({
+    clock: host.clock,
+    log,
+    compile: () => planOf(compiler.plan()),
+    apply: (plan) => applier.apply(plan),
+    applied: (plan) => {
+      void connections.applied(plan).catch((error: unknown) => log.warn("could not look for connections of endpoints that went", { error }));
+      zone?.set(plan.zone);
+      reporter.applied(plan);
+      health.set("plan", undefined);
+      metrics.applied.add();
+      metrics.pods.set(plan.pods.length);
+    },
+  });
+  parts.closing("plan", () => loop.stop());
+
+  const flows = rememberDrops({ host, netlink, parts, metrics, node, plan: () => loop.plan, podAt: (ip) => state.podAt(ip) });
+  const pages = await servePages(host, { ...options.pages, world: () => state.world, flows, health, metrics: () => metrics.text() });
+  parts.closing("pages", () => pages.close());
+
+  void answerRuntime({ ...options, host, log, parts, state, records, wired, compiler, loop, applier, proxies }).catch((error: unknown) => {
+    health.set("cni", "not started; the log says why");
+    log.error("the node's network could not be started; the agent must be started again", { object: `Node ${node}`, error });
+  });
+  return { stop: () => parts.stop(), findPod: (key) => state.findPod(key) };
+}
+
+interface RuntimeAnswers extends NodeAgentOptions {
+  readonly host: Host;
+  readonly log: Log;
+  readonly parts: Parts;
+  readonly state: ClusterState;
+  readonly records: PodRecords;
+  /** Pods of a former agent. */
+  readonly wired: readonly PodRecord[];
+  readonly compiler: NodeCompiler;
+  readonly loop: PlanLoop;
+  readonly applier: PlanApplier;
+  readonly proxies: PodProxies;
+}
+
+/** The socket is what tells the runtime that pods can have a network: not before the first plan is in force. */
+async function answerRuntime(options: RuntimeAnswers): Promise<void> {
+  const { host, log, parts, node, profile, folder, settings, state, records, wired, compiler, loop, applier, proxies } = options;
+  const { netnsPath = (path: string) => path } = options;
+  const requests = new CniRequests({
+    host,
+    profile,
+    records,
+    podCIDR: () => rangeOf(state.world.Node?.get(node)),
+    findPod: (key) => state.findPod(key),
+    wire: (pod) => compiler.wire(pod),
+    unwire: (uid) => compiler.unwire(uid),
+    applied: () => loop.applied(),
+    failureOf: (uid) => applier.failures.get(uid),
+    verify: (uid) => applier.verify(uid),
+    policiesKnown: policiesKnown({ host, api: options.api, log, world: () => state.world, isCurrent: () => state.isCurrent }),
+    serveProxy: (pod, record) => proxies.serve(pod, record),
+    forgetProxy: (uid) => proxies.forget(uid),
+    netnsPath,
+    dnsAddress: settings.dnsAddress,
+    clusterDomain: settings.clusterDomain,
+  });
+  await state.ready;
+  await loop.applied();
+  for (const record of wired) {
+    const pod = state.findPod(`${record.namespace}/${record.name}`);
+    if (pod?.metadata.uid === record.uid) await proxies.serve(pod, record);
+  }
+  parts.add("cni", await serveCni(host, `${folder}/cni.sock`, (request) => requests.handle(request)));
+  const sweep = host.clock.every(SWEEP_EVERY_MS, () => {
+    void requests.sweep().catch((error: unknown) => log.warn("could not forget pods that are gone; it is tried again", { error }));
+  });
+  parts.closing("sweep", () => sweep.cancel());
+  await options.networkIsUp?.();
+  log.info("the node's network is up", { object: `Node ${node}`, pods: wired.length });
+}
+
+interface NamesOptions {
+  readonly host: Host;
+  readonly netlink: NetlinkSession;
+  readonly parts: Parts;
+  readonly settings: NodeSettings;
+  readonly upstream: SocketAddress | undefined;
+  readonly path: string;
+}
+
+/** Before anything is known of the cluster: an agent that starts again must answer names at once. */
+async function answerNames({ host, netlink, parts, settings, upstream, path }: NamesOptions): Promise<ZoneCopy> {
+  await netlink.addAddress("lo", `${settings.dnsAddress}/32`);
+  const zone = await ZoneCopy.load(host, path, settings.clusterDomain);
+  const dns = await startDns(host, { address: { ip: settings.dnsAddress, port: DNS_PORT }, upstream, zone: () => zone.current });
+  parts.closing("dns", () => dns.close());
+  return zone;
+}
+
+interface DropsOptions {
+  readonly host: Host;
+  readonly netlink: NetlinkSession;
+  readonly parts: Parts;
+  readonly metrics: AgentMetrics;
+  readonly node: string;
+  readonly plan: () => NodePlan | undefined;
+  readonly podAt: (ip: string) => string | undefined;
+}
+
+function rememberDrops({ host, netlink, parts, metrics, node, plan, podAt }: DropsOptions): FlowLog {
+  const flows = new FlowLog({ node, now: () => host.clock.now(), plan, podAt: (ip) => localName(plan(), ip) ?? podAt(ip) });
+  const drops = netlink.nflog(DROP_LOG_GROUP, (packet) => {
+    flows.received(packet);
+    metrics.dropped.add();
+  });
+  parts.closing("flows", () => drops.close());
+  return flows;
+}
+
+function rangeOf(node: Node | undefined): string | undefined {
+  return node === undefined ? undefined : placeOf(node)?.podCIDR;
+}
+
+/** Before its status tells its address. */
+function localName(plan: NodePlan | undefined, ip: string): string | undefined {
+  const pod = plan?.pods.find((each) => each.ip === ip);
+  return pod === undefined ? undefined : `${pod.namespace}/${pod.name}`;
+}
