@@ -99,15 +99,16 @@ describe("Weft's proxy and Envoy, from one bootstrap", { skip: skipWithoutEnvoy 
       assert.deepEqual([weft.status, envoy.status], statuses);
     });
 
-  for (const [what, send] of [
+  for (const [what, send, resetAfterMs = 400] of [
     ["while it sends", "POST /body HTTP/1.1\r\nhost: any.test\r\ncontent-length: 10\r\n\r\nhello"],
-    ["while it waits", "GET /slow HTTP/1.1\r\nhost: any.test\r\n\r\n"],
+    // Before the route's 200 ms are over.
+    ["while it waits", "GET /slow HTTP/1.1\r\nhost: any.test\r\n\r\n", 100],
     ["in the middle of a head", "GET /exact HTTP/1.1\r\nhost: any"],
     ["before it says anything", ""],
   ] as const)
     it(`part alike with a client that goes away ${what}`, async () => {
       for (const side of [sides.weft, sides.envoy]) {
-        await rawExchange({ port: side.port("ingress"), send, resetAfterMs: 60 });
+        await rawExchange({ port: side.port("ingress"), send, resetAfterMs });
         await rawExchange({ port: side.port("ingress"), send: [send, ""], end: true, silenceMs: 3_000 });
       }
     });
