@@ -61,6 +61,20 @@ export default {
       to: { path: "^src/host/real/" },
     },
     {
+      name: "both-worlds-one-code",
+      severity: "error",
+      comment: "Nothing above the client knows which API server it talks to: only bin/control.ts, which starts the embedded one, reaches it.",
+      from: { path: "^src/", pathNot: ["^src/apiserver/", "^src/bin/control[.]ts$", ...test] },
+      to: { path: "^src/apiserver/", reachable: true },
+    },
+    {
+      name: "kubernetes-has-its-own-runtime",
+      severity: "error",
+      comment: "What a real cluster runs brings neither the embedded cluster's pod runtime nor its supervisor.",
+      from: { path: "^src/bin/(kubernetes-[a-z-]+|sidecar|cni)[.]ts$" },
+      to: { path: "^src/(apiserver|pods|supervisor)/", reachable: true },
+    },
+    {
       name: "by-the-door",
       severity: "error",
       comment: "Enter another program through the file that bears its name.",

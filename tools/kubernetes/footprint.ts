@@ -45,16 +45,21 @@ const INVENTORY: Readonly<Record<string, string>> = {
   route: "ip -4 route show table all | sed 's/ *$//'",
   rule: "ip -4 rule show",
   neighbour: "ip neighbour show nud permanent",
-  nft: "nft -s list tables; nft -s list ruleset | sed 's/^[[:space:]]*//'",
+  nft: `for table in $(nft list tables | sed 's/^table //; s/ /,/'); do
+    set -- $(echo $table | tr , ' '); echo "table $table"; [ $2 = kube-proxy ] || nft -s list table $1 $2 | sed 's/^[[:space:]]*//'
+  done`,
   file: "find /etc/cni /opt/cni /run/weft /var/lib/weft /etc/weft 2>/dev/null",
   socket: "ss -Hlxn | awk '{print $5}' | grep -i weft",
 };
+
+/** The bridge plugin makes its bridge with the first pod of a node, and leaves it there. */
+const FOREIGN = /\bcni0\b/;
 
 async function machineOf(cluster: KubernetesCluster, node: string): Promise<string[]> {
   const lines: string[] = [];
   for (const [what, script] of Object.entries(INVENTORY)) {
     const { stdout } = (await cluster.nodes?.run(node, "sh", "-c", script)) ?? { stdout: "" };
-    for (const line of stdout.split("\n").filter((text) => text !== "")) lines.push(`${node} ${what} ${line}`);
+    for (const line of stdout.split("\n").filter((text) => text !== "" && !FOREIGN.test(text))) lines.push(`${node} ${what} ${line}`);
   }
   return lines;
 }
