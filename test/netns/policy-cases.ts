@@ -9,6 +9,8 @@ export interface Place {
   readonly labels: Readonly<Record<string, string>>;
   /** Names of ports: "web" may be another number in each pod. */
   readonly ports: Readonly<Record<string, { readonly protocol: "TCP" | "UDP"; readonly port: number }>>;
+  /** Of a node: the pods on it, which it always reaches. */
+  readonly hosts?: readonly string[];
 }
 
 export interface Selector {
@@ -21,7 +23,7 @@ interface Peer {
   readonly ipBlock?: { readonly cidr: string; readonly except?: readonly string[] };
 }
 interface PolicyPort {
-  readonly protocol?: "TCP" | "UDP";
+  readonly protocol?: "TCP" | "UDP" | "SCTP";
   readonly port?: number | string;
   readonly endPort?: number;
 }
@@ -41,7 +43,9 @@ export interface Policy {
   };
 }
 
-export const namespaceLabels: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+export type NamespaceLabels = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+export const namespaceLabels: NamespaceLabels = {
   x: { "kubernetes.io/metadata.name": "x", team: "red" },
   y: { "kubernetes.io/metadata.name": "y", team: "blue" },
   z: { "kubernetes.io/metadata.name": "z" },
@@ -89,6 +93,8 @@ export function drawPolicies(draw: Draw): readonly Policy[] {
       () => ({ namespaceSelector: namespaces(), podSelector: pods() }),
       () => ({ ipBlock: { cidr: "10.244.0.0/16", except: ["10.244.0.0/24"] } }),
       () => ({ ipBlock: { cidr: "10.244.1.0/25", except: ["10.244.1.8/31", "10.244.1.0/29"] } }),
+      () => ({ ipBlock: { cidr: "10.244.1.0/24", except: ["10.244.1.8/29", "10.244.1.8/31", "10.244.1.1/32"] } }),
+      () => ({ ipBlock: { cidr: "10.244.0.5/32" } }),
       () => ({ ipBlock: { cidr: "192.168.99.0/24" } }),
       () => ({ ipBlock: { cidr: "0.0.0.0/0", except: ["192.168.99.8/29"] } }),
     ])();
@@ -99,6 +105,11 @@ export function drawPolicies(draw: Draw): readonly Policy[] {
       { protocol: "UDP", port: 8080 },
       { port: "web" },
       { protocol: "UDP", port: "talk" },
+      { port: "side" },
+      { port: "nowhere" },
+      { protocol: "SCTP", port: 8080 },
+      { protocol: "SCTP" },
+      { protocol: "UDP", port: "web" },
       { port: 8080, endPort: 8081 },
       { port: 1, endPort: 8080 },
       { protocol: "UDP" },
@@ -122,16 +133,33 @@ export function drawPolicies(draw: Draw): readonly Policy[] {
   });
 }
 
+/** Labels of a pod or a namespace that lives already. */
+export function drawLabels(draw: Draw): Readonly<Record<string, string>> {
+  const app = ["a", "b", "c"][Math.floor(draw() * 3)] ?? "a";
+  return { app, ...(draw() < 0.4 ? { canary: "" } : {}) };
+}
+
 export function policyObject({ name, namespace, spec }: Policy): KubeObject {
   return { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { name, namespace }, spec } as KubeObject;
 }
 
+export interface State {
+  readonly policies: readonly Policy[];
+  readonly labels?: NamespaceLabels;
+}
+
 /** By the words of Kubernetes' documentation, one policy and one rule after the other. */
-export function isAllowed(policies: readonly Policy[], from: Place, to: Place, protocol: "TCP" | "UDP", port: number): boolean {
+export function isAllowed(
+  { policies, labels = namespaceLabels }: State,
+  from: Place,
+  to: Place,
+  packet: { readonly protocol: "TCP" | "UDP"; readonly port: number },
+): boolean {
   if (from.ip === to.ip) return true;
+  if (to.pod !== undefined && from.hosts?.includes(to.pod) === true) return true;
   return (
-    passes(policies, { pod: from, type: "Egress", other: to, target: to, protocol, port }) &&
-    passes(policies, { pod: to, type: "Ingress", other: from, target: to, protocol, port })
+    passes(policies, { pod: from, type: "Egress", other: to, target: to, labels, ...packet }) &&
+    passes(policies, { pod: to, type: "Ingress", other: from, target: to, labels, ...packet })
   );
 }
 
@@ -141,6 +169,7 @@ interface Passage {
   readonly other: Place;
   /** Whose ports are meant. */
   readonly target: Place;
+  readonly labels: NamespaceLabels;
   readonly protocol: "TCP" | "UDP";
   readonly port: number;
 }
@@ -157,15 +186,15 @@ function passes(policies: readonly Policy[], passage: Passage): boolean {
     const rules = (type === "Ingress" ? policy.spec.ingress : policy.spec.egress) ?? [];
     return rules.some((rule) => {
       const peers = (type === "Ingress" ? rule.from : rule.to) ?? [];
-      return (peers.length === 0 || peers.some((peer) => isPeer(peer, policy.namespace, passage.other))) && allowsPort(rule.ports ?? [], passage);
+      return (peers.length === 0 || peers.some((peer) => isPeer(peer, policy.namespace, passage))) && allowsPort(rule.ports ?? [], passage);
     });
   });
 }
 
-function isPeer(peer: Peer, own: string, other: Place): boolean {
+function isPeer(peer: Peer, own: string, { other, labels }: Passage): boolean {
   if (peer.ipBlock !== undefined) return within(peer.ipBlock.cidr, other.ip) && !(peer.ipBlock.except ?? []).some((range) => within(range, other.ip));
   if (other.pod === undefined) return false;
-  const inNamespace = peer.namespaceSelector === undefined ? other.namespace === own : matches(peer.namespaceSelector, namespaceLabels[other.namespace] ?? {});
+  const inNamespace = peer.namespaceSelector === undefined ? other.namespace === own : matches(peer.namespaceSelector, labels[other.namespace] ?? {});
   return inNamespace && (peer.podSelector === undefined || matches(peer.podSelector, other.labels));
 }
 

@@ -1,7 +1,7 @@
 /** Who a rule of a NetworkPolicy speaks of: addresses of pods, ranges, or everybody. */
 import { addressed, podsOf, type AddressedPod, type NodeReader } from "#compile/node/pods.ts";
 import type { NodeSettings } from "#compile/node/settings.ts";
-import { formatCidr, parseCidr } from "#lib/ip.ts";
+import { containsCidr, formatCidr, parseCidr } from "#lib/ip.ts";
 import type { NetworkPolicyPeer } from "#model/networking.ts";
 import { matchesLabelSelector } from "#model/selectors.ts";
 
@@ -67,11 +67,10 @@ function meansDns(reader: NodeReader, namespace: string, peer: NetworkPolicyPeer
 function rangeOf(range: string, except: readonly string[]): PeerRange | undefined {
   const parsed = parseCidr(range);
   if (parsed === undefined || parsed.ip.family !== 4) return undefined;
-  const excepted = except.flatMap((text) => {
-    const each = parseCidr(text);
-    return each === undefined || each.ip.family !== 4 ? [] : [formatCidr(each)];
-  });
-  return { cidr: formatCidr(parsed), except: [...new Set(excepted)].sort() };
+  const excepted = except.flatMap((text) => parseCidr(text) ?? []).filter(({ ip }) => ip.family === 4);
+  // Some versions of nft refuse a set of ranges that overlap, and with it the whole transaction.
+  const widest = excepted.filter((each) => !excepted.some((other) => other.prefix < each.prefix && containsCidr(other, each)));
+  return { cidr: formatCidr(parsed), except: [...new Set(widest.map(formatCidr))].sort() };
 }
 
 /** All pods of the cluster, for rules that allow a named port to anybody. */

@@ -7,6 +7,8 @@ import { comment, nftName } from "#compile/node/naming.ts";
 import { podsOf, uidOf, type AddressedPod, type NodeReader } from "#compile/node/pods.ts";
 import type { NodeSettings } from "#compile/node/settings.ts";
 import { inSet, is, isNot, type Chain, type Match, type NamedSet, type Rule } from "#lib/nft-ruleset.ts";
+import type { Pod } from "#model/core.ts";
+import type { Container } from "#model/pod-parts.ts";
 import type { NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from "#model/networking.ts";
 import type { PlanProblem } from "#model/plan/node-plan.ts";
 import { formatProvenance, type Provenance } from "#model/provenance.ts";
@@ -127,7 +129,7 @@ class DirectionCompiler {
     const name = nftName(`${this.#direction}-ports-${index}-${this.#key}`);
     const elements = new Map<string, { key: string[] }>();
     for (const { pod, ip } of this.#targets(peers)) {
-      for (const port of (pod.spec.containers ?? []).flatMap((container) => container.ports ?? [])) {
+      for (const port of servingContainers(pod).flatMap((container) => container.ports ?? [])) {
         const protocol = port.protocol === "UDP" ? "udp" : "tcp";
         if (!named.some((each) => each.name === port.name && each.protocol === protocol)) continue;
         const key = [ip, protocol, String(port.containerPort)];
@@ -148,6 +150,11 @@ class DirectionCompiler {
     if (this.#direction === "egress") return peers.kind === "some" && peers.ranges.length === 0 ? peers.pods : everyPod(this.#reader);
     return podsOf(this.#reader, this.#policy.metadata.namespace ?? "").filter(({ pod }) => selects(this.#policy, pod) && uidOf(pod) !== "");
   }
+}
+
+/** Those that run while the pod serves: init containers that are restarted (sidecars) too. */
+function servingContainers({ spec }: Pod): readonly Container[] {
+  return [...(spec.containers ?? []), ...(spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always")];
 }
 
 /** Overlapping ranges in one anonymous set make nft refuse the whole transaction. */

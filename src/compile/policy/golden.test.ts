@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { compileNode } from "#compile/node/node.ts";
+import { DEFAULT_SETTINGS } from "#compile/node/settings.ts";
+import { admitManifests, parseManifests } from "#model/manifests.ts";
+import { formatProvenance } from "#model/provenance.ts";
+import { makeWorld, worldReader } from "#model/world.ts";
+import { writeTable } from "#wire/nft/write.ts";
+import { POLICY_TABLE } from "./policy.ts";
+
+const folder = new URL("testdata/", import.meta.url);
+const read = (file: string): string => readFileSync(new URL(file, folder), "utf8");
+
+/** Of node-1; without the base chains, which are always the same. */
+function answer(input: string): string {
+  const objects = [read("base.yaml"), input].flatMap((text) => {
+    const admitted = admitManifests(parseManifests("case", text));
+    assert.deepEqual(admitted.problems, []);
+    return admitted.objects;
+  });
+  const { tables, problems } = compileNode(worldReader(makeWorld(objects)), { node: "node-1", settings: DEFAULT_SETTINGS });
+  const table = tables.find(({ name }) => name === POLICY_TABLE);
+  assert.ok(table !== undefined);
+  const text = writeTable({
+    ...table,
+    sets: table.sets.filter(({ name }) => name !== "selves"),
+    chains: table.chains.filter(({ base }) => base === undefined),
+  });
+  const said = problems.map(({ by, message }) => `${formatProvenance(by)}: ${message}\n`).join("");
+  return `-- nft --\n${text}${said === "" ? "" : `-- problems --\n${said}`}`;
+}
+
+describe("golden cases of network policies", () => {
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".golden"))) {
+    it(file.replace(".golden", "").replaceAll("-", " "), () => {
+      const text = read(file);
+      const start = text.search(/^-- /m);
+      const input = start < 0 ? text : text.slice(0, start);
+      const got = answer(input);
+      if (process.env["WEFT_GOLDEN"] === "write") writeFileSync(new URL(file, folder), input + got);
+      else assert.equal(start < 0 ? "" : text.slice(start), got);
+    });
+  }
+});
