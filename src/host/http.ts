@@ -12,10 +12,16 @@ export interface Http {
 /** The largest body that a server takes unless told otherwise: what Kubernetes' API server takes. */
 export const DEFAULT_MAX_BODY_BYTES = 3 * 1024 * 1024;
 
+/** PEM. */
+export interface ServingCertificate {
+  readonly certificate: string;
+  readonly privateKey: string;
+}
+
 export interface HttpServeOptions {
   readonly address: StreamAddress;
   readonly netns?: string;
-  readonly tls?: { readonly certificate: string; readonly privateKey: string; readonly clientCa?: string };
+  readonly tls?: ServingCertificate & { readonly clientCa?: string };
   readonly maxBodyBytes?: number;
 }
 
@@ -75,6 +81,8 @@ export interface WebSocketConnection {
 
 export interface HttpServer {
   readonly address: StreamAddress;
+  /** Connections that begin from now on get this certificate; only where the server has TLS. */
+  renew(own: ServingCertificate): void;
   close(): Promise<void>;
 }
 

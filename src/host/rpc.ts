@@ -5,6 +5,7 @@
  * A channel connects when the first call needs it and again, with back-off, after it was lost; a call never moves to
  * another connection: it ends with UNAVAILABLE and the caller starts a new one. Both sides send keepalive pings.
  */
+import type { ServingCertificate } from "./http.ts";
 import type { StreamAddress } from "./net.ts";
 
 export interface Rpc {
@@ -34,7 +35,7 @@ export interface RpcServeOptions {
   /** Of an abstract Unix socket: asked for each connection before anything of it is looked at; a string refuses it, with that reason. */
   readonly admit?: (peer: PeerCredentials) => Promise<string | undefined>;
   /** mTLS; absent: cleartext (Unix sockets). */
-  readonly tls?: { readonly certificate: string; readonly privateKey: string; readonly ca: string; readonly requireClientCertificate: boolean };
+  readonly tls?: ServingCertificate & { readonly ca: string; readonly requireClientCertificate: boolean };
   /** Full method path ("/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources") -> handler. */
   readonly methods: Readonly<Record<string, RpcMethod>>;
   /** File mode of a Unix socket. */
@@ -70,6 +71,8 @@ export interface RpcReceiver {
 
 export interface RpcServer {
   readonly address: StreamAddress;
+  /** Connections that begin from now on get this certificate; only where the server has TLS. */
+  renew(own: ServingCertificate): void;
   /** Stops at once: open calls end with UNAVAILABLE or CANCELLED at the caller. */
   close(): Promise<void>;
 }

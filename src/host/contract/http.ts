@@ -119,6 +119,27 @@ export function httpContract(make: () => Promise<Subject>): void {
       await assert.rejects(subject.settle(subject.host.http.request({ method: "GET", url, tls: { ca: other.ca } })));
     });
 
+    it("shows a renewed certificate to connections that begin later", async () => {
+      const [first, second] = [await authority("first"), await authority("second")];
+      const names = [{ type: "ip" as const, value: "127.0.0.1" }];
+      const options = { address: { ip: "127.0.0.1", port: 0 }, tls: await first.issue(names) };
+      const renewed = await subject.settle(subject.host.http.serve(options, { onRequest: (exchange) => exchange.respond(200, {}, "") }));
+      const { port } = renewed.address as { port: number };
+      const trusts = async (each: Authority): Promise<boolean> => {
+        try {
+          const response = await subject.settle(subject.host.http.request({ method: "GET", url: `https://127.0.0.1:${port}/`, tls: { ca: each.ca } }));
+          await subject.settle(response.text());
+          return true;
+        } catch {
+          return false;
+        }
+      };
+      assert.deepEqual([await trusts(first), await trusts(second)], [true, false]);
+      renewed.renew(await second.issue(names));
+      assert.equal(await trusts(second), true);
+      await subject.settle(renewed.close());
+    });
+
     it("opens WebSockets with the chosen subprotocol, text and binary, and ends them", async () => {
       const received: string[] = [];
       const closed = Promise.withResolvers<void>();

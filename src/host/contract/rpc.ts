@@ -206,6 +206,31 @@ export function rpcContract(setup: () => RpcContractSetup): void {
       await server.close();
     });
 
+    it("shows a renewed certificate to connections that begin later, and keeps those that are open", async () => {
+      const { rpc, tcpAddress, pki, until } = setup();
+      const server = await rpc.serve({
+        address: tcpAddress(),
+        tls: { ...pki.server, ca: pki.ca, requireClientCertificate: false },
+        methods: { "/test.Test/Method": echo },
+      });
+      const before = rpc.connect({ address: server.address, tls: { ca: pki.ca } });
+      const open = record(before, "/test.Test/Method");
+      open.call.send(bytes("a"));
+      await until(() => open.recorded.messages.length === 1);
+      // Of another CA, so that who connects anew sees the difference.
+      server.renew(pki.stranger);
+      open.call.send(bytes("b"));
+      await until(() => open.recorded.messages.length === 2);
+      const later = rpc.connect({ address: server.address, tls: { ca: pki.ca } });
+      const refused = record(later, "/test.Test/Method");
+      refused.call.send(bytes("c"));
+      await until(() => refused.recorded.status !== undefined);
+      assert.equal(refused.recorded.status?.code, RPC_STATUS.unavailable);
+      before.close();
+      later.close();
+      await server.close();
+    });
+
     it("refuses an address that is in use", async () => {
       const { rpc, tcpAddress } = setup();
       const server = await rpc.serve({ address: tcpAddress(), methods: {} });

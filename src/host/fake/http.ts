@@ -15,6 +15,7 @@ import type {
   HttpRequestOptions,
   HttpResponse,
   HttpServeOptions,
+  HttpServer,
   OpenedWebSocket,
   WebSocketConnection,
   WebSocketHandler,
@@ -23,10 +24,14 @@ import type {
 import type { StreamAddress } from "#host/net.ts";
 
 interface Service {
-  readonly options: HttpServeOptions;
+  options: HttpServeOptions;
   readonly handler: HttpHandler;
   /** Breaks off an answer in progress. */
   readonly open: Set<() => void>;
+}
+
+interface Added extends Pick<HttpServer, "address" | "renew"> {
+  readonly remove: () => void;
 }
 
 /** Where the servers of one world listen. */
@@ -34,7 +39,7 @@ export class FakeHttpNetwork {
   readonly #services = new Map<string, Service>();
   #nextPort = 40_000;
 
-  add(options: HttpServeOptions, handler: HttpHandler): { readonly address: StreamAddress; readonly remove: () => void } {
+  add(options: HttpServeOptions, handler: HttpHandler): Added {
     const address = "path" in options.address || options.address.port !== 0 ? options.address : { ip: options.address.ip, port: this.#nextPort++ };
     const key = "path" in address ? address.path : `${address.ip}:${address.port}`;
     if (this.#services.has(key)) throw new HostError("EADDRINUSE", key, "address is in use by another server of this world");
@@ -44,7 +49,7 @@ export class FakeHttpNetwork {
       this.#services.delete(key);
       for (const breakOff of [...service.open]) breakOff();
     };
-    return { address, remove };
+    return { address, remove, renew: (own) => void (service.options = { ...service.options, tls: { ...service.options.tls, ...own } }) };
   }
 
   find(options: Pick<HttpRequestOptions, "url" | "socketPath">): Service | undefined {
@@ -59,8 +64,8 @@ export function fakeHttp(clock: Clock, network: FakeHttpNetwork, delayMs = 1): H
   return {
     serve(options, handler) {
       try {
-        const { address, remove } = network.add(options, handler);
-        return Promise.resolve({ address, close: () => Promise.resolve(remove()) });
+        const { address, remove, renew } = network.add(options, handler);
+        return Promise.resolve({ address, renew, close: () => Promise.resolve(remove()) });
       } catch (error) {
         return Promise.reject(error instanceof Error ? error : new Error(String(error)));
       }

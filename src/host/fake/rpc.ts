@@ -18,12 +18,13 @@ import type {
   RpcConnectOptions,
   RpcReceiver,
   RpcServeOptions,
+  RpcServer,
   RpcServerCall,
   RpcStatus,
 } from "#host/rpc.ts";
 
 interface Service {
-  readonly options: RpcServeOptions;
+  options: RpcServeOptions;
   /** Ends a call as a lost connection does. */
   readonly open: Set<(status: RpcStatus) => void>;
 }
@@ -34,7 +35,7 @@ export class FakeRpcNetwork {
   #nextPort = 40_000;
 
   /** A service that listens on port 0 gets a port of its own. */
-  add(options: RpcServeOptions, netns: string): { address: StreamAddress; remove: () => void } {
+  add(options: RpcServeOptions, netns: string): Pick<RpcServer, "address" | "renew"> & { readonly remove: () => void } {
     const address = "path" in options.address || options.address.port !== 0 ? options.address : { ip: options.address.ip, port: this.#nextPort++ };
     const key = keyOf(address, options.netns ?? netns);
     if (this.#services.has(key) && (!("path" in address) || address.path.startsWith("@")))
@@ -45,7 +46,11 @@ export class FakeRpcNetwork {
       if (this.#services.get(key) === service) this.#services.delete(key);
       for (const lose of [...service.open]) lose({ code: RPC_STATUS.unavailable, message: `${key}: connection lost` });
     };
-    return { address, remove };
+    const renew: RpcServer["renew"] = (own) => {
+      const { tls } = service.options;
+      if (tls !== undefined) service.options = { ...service.options, tls: { ...tls, ...own } };
+    };
+    return { address, remove, renew };
   }
 
   find(address: StreamAddress, netns = HOME): Service | undefined {
@@ -81,8 +86,8 @@ export function fakeRpc(clock: Clock, network: FakeRpcNetwork, { delayMs = 1, ne
   return {
     serve(options) {
       try {
-        const { address, remove } = network.add(options, netns);
-        return Promise.resolve({ address, close: () => Promise.resolve(remove()) });
+        const { address, remove, renew } = network.add(options, netns);
+        return Promise.resolve({ address, renew, close: () => Promise.resolve(remove()) });
       } catch (error) {
         return Promise.reject(error instanceof Error ? error : new Error(String(error)));
       }

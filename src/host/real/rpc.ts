@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { createServer, isIP } from "node:net";
 import { checkServerIdentity } from "node:tls";
+import type { SecureContextOptions } from "node:tls";
 import { chmod, rm } from "node:fs/promises";
 import type * as Grpc from "@grpc/grpc-js";
 import { HostError } from "#host/host-error.ts";
@@ -88,11 +89,21 @@ async function serve(options: RpcServeOptions): Promise<RpcServer> {
   if ("path" in address && options.mode !== undefined) await chmod(address.path, options.mode);
   return {
     address: "path" in address ? address : { ip: address.ip, port },
+    renew({ certificate, privateKey }) {
+      if (tls === undefined) throw noCertificate(target(address));
+      // Its own way of renewing, which only subclasses may call: it tells every listener.
+      const renewable = credentials as unknown as { updateSecureContextOptions(options: SecureContextOptions): void };
+      renewable.updateSecureContextOptions({ ca: tls.ca, cert: certificate, key: privateKey });
+    },
     async close() {
       server.forceShutdown();
       if ("path" in address) await rm(address.path, { force: true });
     },
   };
+}
+
+function noCertificate(subject: string): HostError {
+  return new HostError("EINVAL", subject, "the server has no TLS, so no certificate to renew");
 }
 
 /** We listen, because grpc-js cannot in another namespace; it gets the connections that are admitted. */
@@ -118,6 +129,9 @@ async function serveAbstract(server: Grpc.Server, path: string, { netns, admit }
   listener.on("error", () => undefined);
   return {
     address: { path },
+    renew() {
+      throw noCertificate(path);
+    },
     close: () =>
       new Promise((resolve) => {
         listener.close(() => resolve());

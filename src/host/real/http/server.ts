@@ -1,7 +1,7 @@
 /** Servers: plain or TLS with optional client certificates; upgrades to WebSocket. */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { TLSSocket } from "node:tls";
+import type { SecureContextOptions, Server as TlsServer, TLSSocket } from "node:tls";
 import { HostError } from "#host/host-error.ts";
 import { DEFAULT_MAX_BODY_BYTES } from "#host/http.ts";
 import type { HttpExchange, HttpHandler, HttpPeer, HttpServeOptions, HttpServer, HttpStream, HttpUpgrade } from "#host/http.ts";
@@ -30,6 +30,10 @@ export async function serve(options: HttpServeOptions, handler: HttpHandler): Pr
   await listen(server, options);
   return {
     address: addressOf(server, options.address),
+    renew({ certificate, privateKey }) {
+      if (!("setSecureContext" in server)) throw new HostError("EINVAL", nameOf(options.address), "the server has no TLS, so no certificate to renew");
+      (server as unknown as TlsServer).setSecureContext(secureContext({ certificate, privateKey, clientCa: options.tls?.clientCa }));
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -42,18 +46,25 @@ function makeServer({ tls }: HttpServeOptions, listener: RequestListener): Serve
   if (tls === undefined) return nodeHttp.plain.createServer(listener);
   try {
     return nodeHttp.tls.createServer(
-      {
-        cert: tls.certificate,
-        key: tls.privateKey,
-        minVersion: "TLSv1.2",
-        // A bad client certificate must get an answer that says so (401), not a broken handshake.
-        ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: false }),
-      },
+      // A bad client certificate must get an answer that says so (401), not a broken handshake.
+      { ...secureContext(tls), ...(tls.clientCa === undefined ? {} : { requestCert: true, rejectUnauthorized: false }) },
       listener,
     );
   } catch (cause) {
     throw new HostError("ERR_TLS_CERT", "serving certificate", (cause as Error).message, { cause });
   }
+}
+
+function secureContext({
+  certificate,
+  privateKey,
+  clientCa,
+}: {
+  certificate: string;
+  privateKey: string;
+  clientCa?: string | undefined;
+}): SecureContextOptions {
+  return { cert: certificate, key: privateKey, minVersion: "TLSv1.2", ...(clientCa === undefined ? {} : { ca: clientCa }) };
 }
 
 function listen(server: Server, { address, netns }: HttpServeOptions): Promise<void> {
