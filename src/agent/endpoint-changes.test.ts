@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { ConntrackFlow } from "#host/netlink.ts";
 import type { BalancedPort } from "#model/plan/node-plan.ts";
-import { lostEndpoints, staleConnections } from "./endpoint-changes.ts";
+import { lostEndpoints, staleConnections, unserved } from "./endpoint-changes.ts";
 
 const port = (protocol: "tcp" | "udp", endpoints: readonly string[], draining: readonly string[] = []): BalancedPort => ({
   address: "10.96.0.20",
@@ -50,8 +50,19 @@ test("an agent that starts forgets what went while there was none, and nothing e
     flow("tcp", "10.96.0.20", "10.244.0.7"),
     flow("tcp", "10.244.0.7", "10.244.0.7", 80),
     flow("udp", "10.96.0.20", "10.244.0.7"),
-    // Refused: never translated.
+    // Never translated: refused by TCP, and by UDP sent to nobody for ever.
+    flow("udp", "10.96.0.20", "10.96.0.20", 80),
     flow("tcp", "10.96.0.20", "10.96.0.20", 80),
   ];
   assert.deepEqual(staleConnections(flows, [port("tcp", [a], [b])]), [flows[2]]);
+  assert.deepEqual(staleConnections(flows, [port("udp", [a])]), [flows[4], flows[5]]);
+});
+
+test("what was sent by UDP while nobody served the port is forgotten when somebody does", () => {
+  const to = { ip: "10.96.0.20", port: 80 };
+  const match = { protocol: "udp", originalDestination: to, replySource: to };
+  assert.deepEqual(unserved([port("udp", [])], [port("udp", [a])]), [match]);
+  assert.deepEqual(unserved([], [port("udp", [a])]), [match]);
+  assert.deepEqual(unserved([port("udp", [b])], [port("udp", [a])]), []);
+  assert.deepEqual(unserved([port("tcp", [])], [port("tcp", [a])]), []);
 });

@@ -1,6 +1,7 @@
 /**
  * Connections whose endpoint went: their conntrack entries would send packets to an address that is nobody's, or, worse,
- * somebody else's by then. A TCP endpoint that drains keeps its connections; UDP has no connections to keep.
+ * somebody else's by then. A TCP endpoint that drains keeps its connections; UDP has no connections to keep. And what was
+ * sent by UDP while nobody served the port would go on being sent to nobody.
  */
 import type { ConntrackFlow, ConntrackMatch, NetlinkSession } from "#host/netlink.ts";
 import type { BalancedPort, NodePlan } from "#model/plan/node-plan.ts";
@@ -20,7 +21,10 @@ export class Connections {
   async applied(plan: NodePlan): Promise<void> {
     const before = this.#balanced;
     this.#balanced = plan.balanced;
-    const lost = before === undefined ? staleConnections(await this.#netlink.connections(), plan.balanced) : lostEndpoints(before, plan.balanced);
+    const lost =
+      before === undefined
+        ? staleConnections(await this.#netlink.connections(), plan.balanced)
+        : [...lostEndpoints(before, plan.balanced), ...unserved(before, plan.balanced)];
     for (const match of lost) {
       await this.#netlink
         .deleteConntrack(match)
@@ -34,7 +38,8 @@ export function staleConnections(flows: readonly ConntrackFlow[], balanced: read
   const ports = new Map(balanced.map((port) => [keyOf(port), port]));
   return flows.filter(({ protocol, originalDestination, replySource }) => {
     const port = ports.get(keyOf({ address: originalDestination.ip, protocol, port: originalDestination.port }));
-    return port !== undefined && !kept(port).has(endpointText(replySource)) && replySource.ip !== port.address;
+    if (port === undefined || kept(port).has(endpointText(replySource))) return false;
+    return replySource.ip !== port.address || (protocol === "udp" && port.endpoints.length > 0);
   });
 }
 
@@ -55,6 +60,14 @@ export function lostEndpoints(before: readonly BalancedPort[], after: readonly B
       };
     });
   });
+}
+
+/** Never translated, by UDP, to ports that have endpoints now and had none. */
+export function unserved(before: readonly BalancedPort[], after: readonly BalancedPort[]): ConntrackMatch[] {
+  const served = new Set(before.filter(({ endpoints }) => endpoints.length > 0).map(keyOf));
+  return after
+    .filter((port) => port.protocol === "udp" && port.endpoints.length > 0 && !served.has(keyOf(port)))
+    .map(({ address, port }) => ({ protocol: "udp", originalDestination: { ip: address, port }, replySource: { ip: address, port } }));
 }
 
 function kept(port: BalancedPort): ReadonlySet<string> {
