@@ -75,6 +75,7 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
   const metrics = new AgentMetrics(host);
   health.set("api", "waiting for the first lists");
   health.set("plan", "not applied yet");
+  health.set("cni", "waiting for the first plan");
 
   const netlink = host.netlink.open();
   parts.closing("netlink", () => netlink.close());
@@ -125,7 +126,7 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
   const pages = await servePages(host, { ...options.pages, world: () => state.world, flows, health, metrics: () => metrics.text() });
   parts.closing("pages", () => pages.close());
 
-  void answerRuntime({ ...options, host, log, parts, state, records, wired, compiler, loop, applier, proxies }).catch((error: unknown) => {
+  void answerRuntime({ ...options, host, log, health, parts, state, records, wired, compiler, loop, applier, proxies }).catch((error: unknown) => {
     health.set("cni", "not started; the log says why");
     log.error("the node's network could not be started; the agent must be started again", { object: `Node ${node}`, error });
   });
@@ -135,6 +136,7 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
 interface RuntimeAnswers extends NodeAgentOptions {
   readonly host: Host;
   readonly log: Log;
+  readonly health: Health;
   readonly parts: Parts;
   readonly state: ClusterState;
   readonly records: PodRecords;
@@ -180,6 +182,7 @@ async function answerRuntime(options: RuntimeAnswers): Promise<void> {
   });
   parts.closing("sweep", () => sweep.cancel());
   await options.networkIsUp?.();
+  options.health.set("cni", undefined);
   log.info("the node's network is up", { object: `Node ${node}`, pods: wired.length });
 }
 

@@ -20,6 +20,7 @@ import { controlPlane } from "./control-plane.ts";
 import { FULL_CONFIG, keepChained, writeFullConfig } from "./network-config.ts";
 import { installPlugin, removeOldParts } from "./plugin-files.ts";
 import { proofFor } from "./proxy-proof.ts";
+import { PATHS, type NodePaths } from "./node-paths.ts";
 import { findUnderlay } from "./underlay.ts";
 import { runUninstall } from "./uninstall.ts";
 
@@ -33,25 +34,6 @@ export interface KubernetesAgentConfig {
   readonly access?: ApiAccess;
   readonly paths?: Partial<NodePaths>;
 }
-
-export interface NodePaths {
-  readonly state: string;
-  readonly plugins: string;
-  readonly networkConfigs: string;
-  /** The plugin in the image. */
-  readonly pluginSource: string;
-  readonly controlToken: string;
-  readonly resolvers: string;
-}
-
-const PATHS: NodePaths = {
-  state: "/run/weft",
-  plugins: "/opt/cni/bin",
-  networkConfigs: "/etc/cni/net.d",
-  pluginSource: "/opt/weft/cni",
-  controlToken: "/var/run/secrets/weft/token",
-  resolvers: "/etc/resolv.conf",
-};
 
 /** The contract with the proxy: weft sidecar connects to it. */
 const PROXY_SOCKET = "@weft/xds";

@@ -10,8 +10,8 @@ import { Health } from "#run/health.ts";
 import type { Log } from "#run/log.ts";
 import { Parts, type Running } from "#run/program.ts";
 import { PodRecords } from "#agent/pod-records.ts";
-import type { NodePaths } from "./kubernetes-node.ts";
 import { removeConfigs } from "./network-config.ts";
+import type { NodePaths } from "./node-paths.ts";
 import { removePlugin } from "./plugin-files.ts";
 import { removeTables } from "./remove-tables.ts";
 
