@@ -21,7 +21,7 @@ const PROGRAMS = [{ name: "nft", debianPackage: "nftables" }];
 const NATIVE = "node_modules/@koromix/koffi-linux-x64";
 /** Of koffi, what is loaded: its own loader, and the package with the native part for this C library. */
 const KOFFI_FILES = [
-  ...["package.json", "index.js", "src/koffi/index.js", "LICENSE.txt"].map((name) => `node_modules/koffi/${name}`),
+  ...["package.json", "index.cjs", "src/koffi/index.cjs", "src/koffi/src/static.cjs", "LICENSE.txt"].map((name) => `node_modules/koffi/${name}`),
   ...["package.json", "index.js", "linux_x64/koffi.node"].map((name) => `${NATIVE}/${name}`),
 ];
 
