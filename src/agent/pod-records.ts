@@ -33,7 +33,9 @@ export class PodRecords {
   /** Reads what an earlier agent left; forgets pods whose namespaces are gone. */
   async load(): Promise<readonly PodRecord[]> {
     if ((await this.#host.files.stat(this.#path)) === undefined) return [];
-    for (const record of JSON.parse(await this.#host.files.readText(this.#path)) as PodRecord[]) {
+    const { next, pods } = JSON.parse(await this.#host.files.readText(this.#path)) as RecordsFile;
+    this.#next = next;
+    for (const record of pods) {
       if (await this.#host.netns.exists(record.netns)) this.#records.set(record.containerId, record);
     }
     return this.all();
@@ -100,11 +102,22 @@ export class PodRecords {
     }
   }
 
+  #write(): Promise<void> {
+    const content: RecordsFile = { next: this.#next, pods: this.all() };
+    return this.#host.files.writeAtomic(this.#path, `${JSON.stringify(content, undefined, 1)}\n`, { mode: 0o600 });
+  }
+
   /** One write after the other, each with the newest state. */
   #save(): Promise<void> {
-    this.#saving = this.#saving.catch(() => {}).then(() => this.#host.files.writeAtomic(this.#path, `${JSON.stringify(this.all(), undefined, 1)}\n`));
+    this.#saving = this.#saving.catch(() => {}).then(() => this.#write());
     return this.#saving;
   }
+}
+
+interface RecordsFile {
+  /** Index in the range where the next search begins. */
+  readonly next: number;
+  readonly pods: readonly PodRecord[];
 }
 
 function fail(podCIDR: string): never {

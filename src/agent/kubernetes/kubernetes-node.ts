@@ -10,14 +10,13 @@ import { DEFAULT_SETTINGS, type NodeSettings } from "#compile/node/settings.ts";
 import { connectApi } from "#client/client.ts";
 import { inClusterAccess, type ApiAccess } from "#client/kubeconfig.ts";
 import type { Host } from "#host/host.ts";
-import type { SocketAddress } from "#host/net.ts";
-import { parseIp } from "#lib/ip.ts";
 import type { KubernetesConfig } from "#model/kubernetes-config.ts";
 import type { Log } from "#run/log.ts";
 import { Parts, type Running } from "#run/program.ts";
 import { startNodeAgent, type NodeAgentOptions } from "#agent/node-agent.ts";
 import { controlPlane } from "./control-plane.ts";
 import { FULL_CONFIG, keepChained, writeFullConfig } from "./network-config.ts";
+import { MachineResolvers } from "./machine-resolvers.ts";
 import { installPlugin, removeOldParts } from "./plugin-files.ts";
 import { proofFor } from "./proxy-proof.ts";
 import { PATHS, type NodePaths } from "./node-paths.ts";
@@ -38,7 +37,6 @@ export interface KubernetesAgentConfig {
 /** The contract with the proxy: weft sidecar connects to it. */
 const PROXY_SOCKET = "@weft/xds";
 const PAGES_PORT = 10252;
-const DNS_PORT = 53;
 
 export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, log: Log): Promise<Running> {
   const { config, node, address } = given;
@@ -56,6 +54,8 @@ export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, 
   const api = connectApi({ host, ...access, userAgent: "weft-agent" });
   const plane = controlPlane({ host, api, config, log, tokenFile: paths.controlToken });
   parts.closing("mesh root", () => plane.close());
+  const resolvers = await MachineResolvers.open(host, { path: paths.resolvers, own: config.dnsAddress });
+  parts.closing("resolvers", () => resolvers.close());
   const networkConfig = { host, log, folder: paths.networkConfigs, socket: `${paths.state}/cni.sock` };
   const options: NodeAgentOptions = {
     node,
@@ -69,7 +69,7 @@ export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, 
       const { namespace = "", name, uid = "" } = pod.metadata;
       return { path: PROXY_SOCKET, netns, admit: proofFor({ host, log, findPod: (key) => agent.findPod(key) }, { namespace, name, uid, netns }) };
     },
-    names: await resolverOf(host, paths.resolvers, config.dnsAddress),
+    names: () => resolvers.current,
     pages: { address: pages, readers: "api-servers" },
     netnsPath: (path) => path.replace(/^\/var\/run\//, "/run/"),
     async networkIsUp() {
@@ -101,11 +101,12 @@ async function forgetFormerLife({ files }: Pick<Host, "files">, { state, network
 async function settingsOf(host: Pick<Host, "netlink">, config: KubernetesConfig, address: string): Promise<NodeSettings> {
   const { podCIDR, serviceCIDR, loadBalancerCIDR, dnsAddress, clusterDomain, vni } = config;
   const { device, mtu } = await findUnderlay(host, address);
+  const { loadBalancerCIDR: _, ...defaults } = DEFAULT_SETTINGS;
   return {
-    ...DEFAULT_SETTINGS,
+    ...defaults,
+    ...(loadBalancerCIDR === undefined ? {} : { loadBalancerCIDR }),
     podCIDR,
     serviceCIDR,
-    loadBalancerCIDR: loadBalancerCIDR ?? serviceCIDR,
     dnsAddress,
     clusterDomain,
     vni,
@@ -122,15 +123,4 @@ function onlyOwn(node: string, { systemNamespace }: KubernetesConfig): NonNullab
     Service: { namespace: systemNamespace },
     EndpointSlice: { namespace: systemNamespace },
   };
-}
-
-/** The node's own resolver. */
-async function resolverOf({ files }: Pick<Host, "files">, path: string, dnsAddress: string): Promise<SocketAddress | undefined> {
-  if ((await files.stat(path)) === undefined) return undefined;
-  for (const line of (await files.readText(path)).split("\n")) {
-    const ip = /^\s*nameserver\s+(\S+)/.exec(line)?.[1];
-    // Ourselves: a node whose programs ask the cluster.
-    if (ip !== undefined && ip !== dnsAddress && parseIp(ip) !== undefined) return { ip, port: DNS_PORT };
-  }
-  return undefined;
 }
