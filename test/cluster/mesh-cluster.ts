@@ -101,7 +101,7 @@ export async function eventually<T>(ask: () => Promise<T>, isEnough: (answer: T)
 }
 
 /** By their types; of the object as it stands once its status speaks of its present generation. */
-export async function conditionsOf(cluster: MeshCluster, path: string): Promise<ReadonlyMap<string, Condition>> {
+export async function conditionsOf(cluster: Pick<MeshCluster, "get">, path: string): Promise<ReadonlyMap<string, Condition>> {
   const seen = await eventually(
     () => cluster.get<KubeObject & { readonly status?: Status }>(path),
     ({ metadata, status }) => conditionsIn(status).some(({ observedGeneration }) => observedGeneration === metadata.generation),

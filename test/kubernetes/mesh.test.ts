@@ -1,5 +1,6 @@
 /** Profile mesh: behind Debian's bridge plugin and Kubernetes' own proxy, which keep pods' network, Services and names. */
 import type { Footprint } from "#tools/kubernetes/footprint.ts";
+import { upstreamBookinfoHolds } from "./bookinfo-tests.ts";
 import { onKubernetes } from "./on-kubernetes.ts";
 import { demoHolds, installs, jobEnds, probesOfStrictPods, uninstallLeavesNothing } from "./shared-tests.ts";
 
@@ -11,5 +12,6 @@ onKubernetes("weft as the mesh behind another network", "mesh", (cluster) => {
   demoHolds(cluster);
   jobEnds(cluster);
   probesOfStrictPods(cluster);
+  upstreamBookinfoHolds(cluster);
   uninstallLeavesNothing(cluster, () => before);
 });

@@ -3,6 +3,7 @@ import { after, afterEach, before, describe } from "node:test";
 import { missingCluster, profileFits, startKubernetes, type KubernetesCluster } from "#tools/kubernetes/cluster.ts";
 import { keepEvidence } from "#tools/kubernetes/evidence.ts";
 import type { Profile } from "#tools/kubernetes/peer.ts";
+import { serveNames } from "#tools/kubernetes/names.ts";
 import { progress } from "#tools/kubernetes/progress.ts";
 
 const TIMEOUT_MS = 40 * 60_000;
@@ -20,6 +21,7 @@ export function onKubernetes(title: string, profile: Profile, tests: (cluster: (
   describe(title, { skip, timeout: TIMEOUT_MS }, () => {
     before(async () => {
       cluster = await startKubernetes(profile);
+      await serveNames(cluster);
     });
     afterEach((context) => {
       if ("passed" in context && context.passed === false) failures += 1;

@@ -4,12 +4,12 @@ import { test } from "node:test";
 import { Report } from "#tools/demo/report.ts";
 import { showAll } from "#tools/demo/scenes.ts";
 import type { KubernetesCluster } from "#tools/kubernetes/cluster.ts";
-import { applyBookinfo, captureNodes, exampleManifests, openWorld } from "#tools/kubernetes/demo-world.ts";
+import { applyExample, captureNodes, openWorld, removeExample } from "#tools/kubernetes/demo-world.ts";
 import { addedSince, footprintOf, type Footprint } from "#tools/kubernetes/footprint.ts";
 import { installWeft, uninstallWeft } from "#tools/kubernetes/product.ts";
 import { eventually } from "./on-kubernetes.ts";
 
-type Running = () => KubernetesCluster;
+export type Running = () => KubernetesCluster;
 
 export function installs(cluster: Running, remember: (before: Footprint) => void): void {
   test("weft install --wait ends when its pods are Ready and nodes have a network", async () => {
@@ -33,7 +33,7 @@ export function demoHolds(cluster: Running): void {
   test("the demo's checks hold", { timeout: 600_000 }, async (t) => {
     const capture = captureNodes(cluster());
     if (capture === undefined) t.diagnostic("nodes cannot be reached: what travels between them is not looked at");
-    await applyBookinfo(cluster());
+    await applyExample(cluster());
     const report = new Report();
     await showAll(await openWorld(cluster()), report, capture);
     assert.ok(report.held, report.summary());
@@ -116,9 +116,7 @@ export function probesOfStrictPods(cluster: Running): void {
 
 export function uninstallLeavesNothing(cluster: Running, before: () => Footprint): void {
   test("weft uninstall leaves no object, link, rule or file behind", { timeout: 300_000 }, async () => {
-    for (const manifest of exampleManifests()) {
-      if (!manifest.includes("name: default\n")) await cluster().run(["kubectl", "delete", "--ignore-not-found", "-f", "-"], { input: manifest });
-    }
+    await removeExample(cluster());
     await uninstallWeft(cluster());
     const left = await eventually(
       async () => addedSince(before(), await footprintOf(cluster())),

@@ -18,7 +18,7 @@ const EXAMPLE = "examples/bookinfo";
 const READY_WITHIN = "180s";
 
 /** Gives the nodes an image for each that these manifests name. WEFT_TEST_IMAGES_PUSHED tells that a cluster without node access can pull them. */
-export async function provideImages(cluster: KubernetesCluster, manifests: readonly string[]): Promise<void> {
+export async function provideImages(cluster: KubernetesCluster, manifests: readonly string[], config = join(EXAMPLE, "cluster.yaml")): Promise<void> {
   if (cluster.nodes === undefined) {
     if (process.env["WEFT_TEST_IMAGES_PUSHED"] !== undefined) return;
     throw new Error(
@@ -26,9 +26,9 @@ export async function provideImages(cluster: KubernetesCluster, manifests: reado
     );
   }
   const names = manifests.flatMap(imagesIn);
-  progress(`making ${names.length} images of Bookinfo, and giving them to both nodes`);
-  const archive = join(mkdtempSync(join(tmpdir(), "weft-images-")), "bookinfo.tar");
-  writeFileSync(archive, await exampleImages(join(EXAMPLE, "cluster.yaml"), names));
+  progress(`making ${names.length} images for ${config}, and giving them to both nodes`);
+  const archive = join(mkdtempSync(join(tmpdir(), "weft-images-")), "images.tar");
+  writeFileSync(archive, await exampleImages(config, names));
   await cluster.nodes.importImages(archive);
 }
 
@@ -38,12 +38,19 @@ export function exampleManifests(): readonly string[] {
   return ["namespace.yaml", ...files.filter((file) => file !== "namespace.yaml")].map((file) => readFileSync(join(root, EXAMPLE, file), "utf8"));
 }
 
-export async function applyBookinfo(cluster: KubernetesCluster): Promise<void> {
+export async function applyExample(cluster: KubernetesCluster): Promise<void> {
   const manifests = exampleManifests();
   await provideImages(cluster, manifests);
   progress("applying Bookinfo");
   for (const manifest of manifests) await cluster.apply(manifest);
   await podsReady(cluster, "default", "visitors", "istio-system");
+}
+
+/** All but the namespace that was there before. */
+export async function removeExample(cluster: KubernetesCluster): Promise<void> {
+  for (const manifest of exampleManifests()) {
+    if (!manifest.includes("name: default\n")) await cluster.run(["kubectl", "delete", "--ignore-not-found", "-f", "-"], { input: manifest });
+  }
 }
 
 export async function podsReady(cluster: KubernetesCluster, ...namespaces: readonly string[]): Promise<void> {
