@@ -35,6 +35,7 @@ import { policiesKnown } from "./policies-known.ts";
 import { PodProxies, type SocketOf } from "./pod-proxies.ts";
 import { PodRecords, type PodRecord } from "./pod-records.ts";
 import { Reporter } from "./report.ts";
+import { ServiceHealth } from "./service-health.ts";
 import { ZoneCopy } from "./zone-copy.ts";
 
 export interface NodeAgentOptions {
@@ -49,8 +50,8 @@ export interface NodeAgentOptions {
   /** To the control plane's xDS and CA. */
   readonly control: (world: World) => RpcChannel;
   readonly socketOf: SocketOf;
-  /** Who is asked for names outside the cluster. Of profile "full". */
-  readonly names: SocketAddress | undefined;
+  /** Who is asked for names outside the cluster, at the moment. Of profile "full". */
+  readonly names: () => readonly SocketAddress[];
   readonly pages: PagesAccess;
   /** Before the first plan: the file of a pod's namespace, as this program sees it. */
   readonly netnsPath?: (path: string) => string;
@@ -79,7 +80,7 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
 
   const netlink = host.netlink.open();
   parts.closing("netlink", () => netlink.close());
-  const zone = profile === "full" ? await answerNames({ host, netlink, parts, settings, upstream: options.names, path: `${folder}/zone.json` }) : undefined;
+  const zone = profile === "full" ? await answerNames({ host, netlink, parts, settings, upstreams: options.names, path: `${folder}/zone.json` }) : undefined;
 
   const records = new PodRecords(host, `${folder}/pods.json`);
   const compiler = new NodeCompiler({ node, settings });
@@ -105,6 +106,8 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
   const proxies = new PodProxies({ ads, socketOf: options.socketOf });
   const reporter = new Reporter({ host, api, log, node, findNode: () => state.world.Node?.get(node) });
   const connections = new Connections(netlink, log);
+  const serviceHealth = new ServiceHealth(host, log);
+  parts.closing("service health", () => serviceHealth.close());
   const planOf = profile === "full" ? (plan: NodePlan) => plan : onlyInterception();
   const loop: PlanLoop = new PlanLoop({
     clock: host.clock,
@@ -114,6 +117,7 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
     applied: (plan) => {
       void connections.applied(plan).catch((error: unknown) => log.warn("could not look for connections of endpoints that went", { error }));
       zone?.set(plan.zone);
+      serviceHealth.applied(plan);
       reporter.applied(plan);
       health.set("plan", undefined);
       metrics.applied.add();
@@ -191,15 +195,15 @@ interface NamesOptions {
   readonly netlink: NetlinkSession;
   readonly parts: Parts;
   readonly settings: NodeSettings;
-  readonly upstream: SocketAddress | undefined;
+  readonly upstreams: () => readonly SocketAddress[];
   readonly path: string;
 }
 
 /** Before anything is known of the cluster: an agent that starts again must answer names at once. */
-async function answerNames({ host, netlink, parts, settings, upstream, path }: NamesOptions): Promise<ZoneCopy> {
+async function answerNames({ host, netlink, parts, settings, upstreams, path }: NamesOptions): Promise<ZoneCopy> {
   await netlink.addAddress("lo", `${settings.dnsAddress}/32`);
   const zone = await ZoneCopy.load(host, path, settings.clusterDomain);
-  const dns = await startDns(host, { address: { ip: settings.dnsAddress, port: DNS_PORT }, upstream, zone: () => zone.current });
+  const dns = await startDns(host, { address: { ip: settings.dnsAddress, port: DNS_PORT }, upstreams, zone: () => zone.current });
   parts.closing("dns", () => dns.close());
   return zone;
 }

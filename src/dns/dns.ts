@@ -18,8 +18,8 @@ import { FrameReader, frame } from "./tcp-frames.ts";
 
 export interface DnsOptions {
   readonly address: SocketAddress;
-  /** Who is asked for everything else; absent: it is refused. */
-  readonly upstream: SocketAddress | undefined;
+  /** Who is asked for everything else, at the moment, by IPv4; nobody: it is refused. */
+  readonly upstreams: () => readonly SocketAddress[];
   readonly zone: () => DnsZone;
 }
 
@@ -32,8 +32,8 @@ export interface DnsServer {
 const TCP_IDLE_MS = 10_000;
 
 export async function startDns(host: Pick<Host, "net" | "clock" | "random">, options: DnsOptions): Promise<DnsServer> {
-  const forwarder = options.upstream === undefined ? undefined : await openForwarder(host, options.upstream);
-  const foreign: Handler = forwarder === undefined ? () => undefined : cached(host.clock, (query) => forwarder.ask(query));
+  const forwarder = await openForwarder(host, options.upstreams);
+  const foreign: Handler = cached(host.clock, (query) => forwarder.ask(query));
   const chain = chainOf(options.zone, foreign);
   const socket = await host.net.bind({ address: options.address }, ({ bytes, from }) => {
     // The bytes are borrowed, and the answer may come later.
@@ -44,7 +44,7 @@ export async function startDns(host: Pick<Host, "net" | "clock" | "random">, opt
     address: socket.address,
     async close() {
       socket.close();
-      forwarder?.close();
+      forwarder.close();
       await listener.close();
     },
   };

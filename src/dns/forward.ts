@@ -1,15 +1,19 @@
-/** Everything that is not ours goes to the machine's resolvers: by UDP, and by TCP when the answer is cut. */
+/**
+ * Everything that is not ours goes to the machine's resolvers, one after the other until one of them knows: by UDP, and by
+ * TCP when the answer is cut.
+ */
 import type { Host } from "#host/host.ts";
 import type { DatagramSocket, SocketAddress } from "#host/net.ts";
 import { decodeMessage } from "#wire/dns/decode.ts";
 import { encodeMessage } from "#wire/dns/encode.ts";
-import type { DnsMessage } from "#wire/dns/message.ts";
+import { RCODES, type DnsMessage } from "#wire/dns/message.ts";
 import { questionMessage } from "#wire/dns/question.ts";
 import type { Answer, Query } from "#decide/name/query.ts";
 import { failure } from "./query.ts";
 import { FrameReader, frame } from "./tcp-frames.ts";
 
 const TIMEOUT_MS = 2000;
+/** At least; each resolver is asked once. */
 const TRIES = 2;
 /** DNS flag day 2020: does not fragment on any usual path. */
 export const UDP_SIZE_BYTES = 1232;
@@ -19,19 +23,23 @@ export interface Forwarder {
   close(): void;
 }
 
-type Waiting = (message: DnsMessage) => void;
+interface Waiting {
+  readonly upstream: SocketAddress;
+  readonly key: string;
+  readonly answered: (message: DnsMessage) => void;
+}
 
-export async function openForwarder(host: Pick<Host, "net" | "clock" | "random">, upstream: SocketAddress): Promise<Forwarder> {
-  const waiting = new Map<number, { readonly key: string; readonly answered: Waiting }>();
-  const socket: DatagramSocket = await host.net.bind({ address: { ip: upstream.ip.includes(":") ? "::" : "0.0.0.0", port: 0 } }, ({ bytes, from }) => {
-    if (from.ip !== upstream.ip || from.port !== upstream.port) return;
+/** `upstreams` is asked anew for each question. */
+export async function openForwarder(host: Pick<Host, "net" | "clock" | "random">, upstreams: () => readonly SocketAddress[]): Promise<Forwarder> {
+  const waiting = new Map<number, Waiting>();
+  const socket: DatagramSocket = await host.net.bind({ address: { ip: "0.0.0.0", port: 0 } }, ({ bytes, from }) => {
     const message = read(bytes);
     if (message === undefined) return;
     const entry = waiting.get(message.id);
-    if (entry !== undefined && entry.key === keyOf(message)) entry.answered(message);
+    if (entry !== undefined && entry.upstream.ip === from.ip && entry.upstream.port === from.port && entry.key === keyOf(message)) entry.answered(message);
   });
 
-  const once = (query: Query) =>
+  const once = (query: Query, upstream: SocketAddress) =>
     new Promise<DnsMessage | undefined>((resolve) => {
       const id = freeId(host, waiting);
       const timer = host.clock.after(TIMEOUT_MS, () => done(undefined)).unref();
@@ -41,18 +49,24 @@ export async function openForwarder(host: Pick<Host, "net" | "clock" | "random">
         resolve(message);
       };
       const question = questionOf(query, id);
-      waiting.set(id, { key: keyOf(question), answered: done });
+      waiting.set(id, { upstream, key: keyOf(question), answered: done });
       socket.send(encodeMessage(question), upstream);
     });
 
   return {
     async ask(query) {
-      for (let attempt = 0; attempt < TRIES; attempt += 1) {
-        const message = await once(query);
+      const known = upstreams();
+      let refusal: Answer | undefined;
+      for (let attempt = 0; attempt < Math.max(TRIES, known.length); attempt += 1) {
+        const upstream = known[attempt % known.length];
+        if (upstream === undefined) return failure("REFUSED");
+        const message = await once(query, upstream);
         if (message === undefined) continue;
-        return toAnswer(message.truncated ? ((await askByTcp(host, upstream, query)) ?? message) : message);
+        const answer = toAnswer(message.truncated ? ((await askByTcp(host, upstream, query)) ?? message) : message);
+        if (answer.rcode === RCODES.NOERROR || answer.rcode === RCODES.NXDOMAIN) return answer;
+        refusal = answer;
       }
-      return failure("SERVFAIL");
+      return refusal ?? failure("SERVFAIL");
     },
     close: () => socket.close(),
   };

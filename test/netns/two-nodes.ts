@@ -322,7 +322,7 @@ test("names are answered on the node, as dig sees them", async () => {
     { ...inNode, net },
     {
       address: { ip: "10.96.0.10", port: 53 },
-      upstream: undefined,
+      upstreams: () => [],
       zone: () => one.plan?.zone ?? { domain: "cluster.local", reverse: [], namespaces: [], names: {} },
     },
   );
