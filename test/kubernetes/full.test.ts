@@ -1,6 +1,7 @@
 /** Profile full: a cluster that has no network at all until Weft brings it. */
 import type { Footprint } from "#tools/kubernetes/footprint.ts";
 import { upstreamBookinfoHolds } from "./bookinfo-tests.ts";
+import { identityHolds } from "./identity-tests.ts";
 import { onKubernetes } from "./on-kubernetes.ts";
 import { demoHolds, installs, jobEnds, probesOfStrictPods, uninstallLeavesNothing } from "./shared-tests.ts";
 
@@ -12,6 +13,7 @@ onKubernetes("weft as the network, the services, the names and the mesh of Kuber
   demoHolds(cluster);
   jobEnds(cluster);
   probesOfStrictPods(cluster);
+  identityHolds(cluster);
   upstreamBookinfoHolds(cluster);
   uninstallLeavesNothing(cluster, () => before);
 });
