@@ -58,7 +58,11 @@ export interface Load {
 export async function runLoad(load: Load): Promise<LoadResult> {
   const headers = ["-H", "accept: */*", "-H", "user-agent: bench", "-H", "x-a: 1", "-H", "x-b: two", "-H", "accept-language: en"];
   const args = ["-c", `${load.cpu}`, "wrk", "-t1", `-c${load.connections}`, `-d${load.seconds}s`, "--latency", ...headers, load.url];
-  const text = await output("taskset", args);
+  return readWrk(await output("taskset", args));
+}
+
+/** What wrk printed. */
+export function readWrk(text: string): LoadResult {
   const requests = Number(/(\d+) requests in/.exec(text)?.[1]);
   if (!Number.isFinite(requests)) throw new Error(`wrk printed no result:\n${text}`);
   const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text);

@@ -40,6 +40,7 @@ const TASKS = {
   "test:kubernetes": { command: ["tools/kubernetes.ts"], needs: KUBERNETES },
   conformance: { command: ["tools/conformance.ts"], needs: KUBERNETES },
   bench: { command: ["bench/bench.ts"], needs: CLUSTER, wants: BENCH },
+  "bench:kubernetes": { command: ["bench/kubernetes/bench.ts"], needs: KUBERNETES, wants: BENCH },
   image: { command: ["tools/image/image.ts"], needs: { nft: "nftables" } },
   lint: { command: ["tools/lint.ts"] },
   golden: { command: ["tools/golden.ts"] },
