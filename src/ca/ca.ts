@@ -13,10 +13,11 @@ import { RPC_STATUS } from "#host/rpc.ts";
 import type { RpcMethod, RpcServerCall } from "#host/rpc.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "#wire/envoy/gen/istio/v1/auth/ca_pb.ts";
 import type { KeyPair } from "./certificate.ts";
+import { issueKeyPair, newMeshRoot } from "./root.ts";
 import { meshCa } from "./svid.ts";
 import type { MeshCa, WorkloadIdentity } from "./svid.ts";
 
-export { meshCa };
+export { issueKeyPair, meshCa, newMeshRoot };
 export type { KeyPair };
 
 const CREATE_CERTIFICATE = "/istio.v1.auth.IstioCertificateService/CreateCertificate";

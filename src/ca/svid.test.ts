@@ -8,7 +8,7 @@ import { after, before, describe, it } from "node:test";
 import type { KeyPair } from "./certificate.ts";
 import { meshCa } from "./svid.ts";
 import type { MeshCa } from "./svid.ts";
-import { issueKeyPair, newMeshRoot } from "./test-root.ts";
+import { issueKeyPair, newMeshRoot } from "./root.ts";
 
 const host = {
   clock: { now: () => Date.now() },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { issueKeyPair, newMeshRoot } from "#ca/test-root.ts";
+import { issueKeyPair, newMeshRoot } from "#ca/root.ts";
 import { realClock } from "#host/real/clock.ts";
 import { realRandom } from "#host/real/random.ts";
 import { X509Certificate } from "node:crypto";

@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { issueKeyPair, newMeshRoot } from "#ca/test-root.ts";
+import { issueKeyPair, newMeshRoot } from "#ca/root.ts";
 import type { KeyPair } from "#ca/ca.ts";
 import { stateFolder } from "#cli/state.ts";
 import type { Pod } from "#model/core.ts";

@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
-import { issueKeyPair, newMeshRoot } from "#ca/test-root.ts";
+import { issueKeyPair, newMeshRoot } from "#ca/root.ts";
 import type { KeyPair } from "#ca/ca.ts";
 import { get } from "#tools/demo/requests.ts";
 import { conditionsOf, eventually, startMeshCluster, type MeshCluster } from "./mesh-cluster.ts";

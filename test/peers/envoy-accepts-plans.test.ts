@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { issueKeyPair, newMeshRoot } from "#ca/test-root.ts";
+import { issueKeyPair, newMeshRoot } from "#ca/root.ts";
 import { imagineWorld } from "#compile/imagine/imagine.ts";
 import { compileProxy } from "#compile/xds/xds.ts";
 import { realHost } from "#host/real/real.ts";

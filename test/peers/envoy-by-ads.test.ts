@@ -10,7 +10,7 @@ import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { after, before, describe, it } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { issueKeyPair, newMeshRoot } from "#ca/test-root.ts";
+import { issueKeyPair, newMeshRoot } from "#ca/root.ts";
 import { imagineWorld } from "#compile/imagine/imagine.ts";
 import { compileProxy } from "#compile/xds/xds.ts";
 import { realHost } from "#host/real/real.ts";

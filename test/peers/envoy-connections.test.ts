@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { issueKeyPair, newMeshRoot } from "#ca/test-root.ts";
+import { issueKeyPair, newMeshRoot } from "#ca/root.ts";
 import { realHost } from "#host/real/real.ts";
 import { startBackends, type Backends } from "./backends.ts";
 import { connectionsBootstrap, type Identity } from "./connections-bootstrap.ts";

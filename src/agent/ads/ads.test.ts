@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { certificateService, meshCa } from "#ca/ca.ts";
-import { newMeshRoot } from "#ca/test-root.ts";
+import { newMeshRoot } from "#ca/root.ts";
 import type { Host } from "#host/host.ts";
 import type { RpcServer } from "#host/rpc.ts";
 import { realClock } from "#host/real/clock.ts";

@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { it } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { certificateService, meshCa } from "#ca/ca.ts";
-import { newMeshRoot } from "#ca/test-root.ts";
+import { newMeshRoot } from "#ca/root.ts";
 import { fakeHost } from "#host/fake/fake.ts";
 import { FakeWorld } from "#host/fake/world.ts";
 import { XDS_TYPES } from "#model/plan/proxy-plan.ts";

@@ -1,4 +1,7 @@
-/** Roots, and keys with certificates: for tests. Those of a cluster are made by `weft up`, which outlives control. */
+/**
+ * Roots, and keys with certificates that they sign. On Kubernetes the control plane makes the mesh's root and the
+ * certificates that it serves with; those of the embedded cluster are made by `weft up`, which outlives control.
+ */
 import type { webcrypto } from "node:crypto";
 import { CLOCK_SKEW_MS, distinguishedName, EC, loadX509, openAuthority, serialNumber, SIGNING } from "./certificate.ts";
 import type { CertificateHost, KeyPair, LeafRequest } from "./certificate.ts";
