@@ -10,13 +10,15 @@ const CNI_FOLDER = "opt/weft/cni";
 /** Where it then is: the launcher must know, because it stands alone. */
 const CNI_ON_NODE = "/opt/cni/bin/weft-cni.d";
 
-/** `bundles`: where NAME.mjs of each program, and cni.cjs, were made. */
+/** `bundles`: where NAME.mjs of each program, cni.cjs and grpc-js.cjs were made. */
 export function programLayer(bundles: string, programs: readonly string[], runtime: CniRuntime): readonly TarEntry[] {
   const cni = readFileSync(join(bundles, "cni.cjs"));
   const script = `cni-${digestOf([{ path: "cni.cjs", bytes: cni }])}.cjs`;
   const onNode = `${CNI_ON_NODE}/node-${runtime.digest}`;
   return [
     ...programs.map((name): TarEntry => ({ path: `opt/weft/${name}.mjs`, kind: "file", bytes: readFileSync(join(bundles, `${name}.mjs`)), mode: 0o644 })),
+    // By the name that host/real/rpc.ts requires.
+    { path: "opt/weft/node_modules/@grpc/grpc-js/index.js", kind: "file", bytes: readFileSync(join(bundles, "grpc-js.cjs")), mode: 0o644 },
     { path: "usr/local/bin/weft", kind: "file", bytes: Buffer.from(ENTRY), mode: 0o755 },
     { path: `${CNI_FOLDER}/weft-cni.d/${script}`, kind: "file", bytes: cni, mode: 0o644 },
     {

@@ -57,11 +57,13 @@ interface Bundling {
   readonly into: string;
 }
 
-/** NAME.mjs of each program, and cni.cjs; throws with the bundler's words. */
+/** NAME.mjs of each program, cni.cjs, and grpc-js.cjs, which programs load when they first need it; throws with the bundler's words. */
 export async function bundleForImage(host: BundlingHost, { sourceRoot, programs, into }: Omit<Bundling, "esbuild">): Promise<void> {
   const esbuild = `${sourceRoot}/node_modules/.bin/esbuild`;
   await host.files.makeDirectory(into);
   await bundle(host, { esbuild, sourceRoot, programs, into });
+  const grpc = `${sourceRoot}/node_modules/@grpc/grpc-js/build/src/index.js`;
+  await run(host, sourceRoot, [esbuild, grpc, ...COMMON_OPTIONS, "--format=cjs", `--outfile=${into}/grpc-js.cjs`]);
   // Loads faster than a module, and pods wait for it (docs/adr/0008).
   await run(host, sourceRoot, [esbuild, `${sourceRoot}/src/bin/cni.ts`, ...COMMON_OPTIONS, "--format=cjs", `--outfile=${into}/cni.cjs`]);
 }
