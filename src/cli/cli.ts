@@ -10,7 +10,10 @@ import { Command, CommanderError, Option } from "commander";
 import { HostError } from "#host/host-error.ts";
 import { completionScript } from "./completion.ts";
 import { CliError, type CliContext } from "./context.ts";
-
+import type { FlowsOptions } from "./flows.ts";
+import { addInstallCommands } from "./install/commands.ts";
+import type { ClusterChoice } from "./kubernetes/choose-cluster.ts";
+import { addClusterChoice } from "./kubernetes/options.ts";
 import type { UpOptions } from "./up/up.ts";
 import { VERSION } from "./version.ts";
 import type { WhyOptions } from "./why/why.ts";
@@ -64,6 +67,7 @@ function buildProgram(context: CliContext, others: OtherPrograms, finish: Finish
   addClusterCommands(program, context, finish);
   addWhyCommand(program, context, finish);
   addFlowsCommand(program, context, finish);
+  addInstallCommands(program, context, finish);
   addProxyCommand(program, context, others, finish);
   program
     .command("completion")
@@ -87,7 +91,8 @@ Examples:
   weft status                            what is true now
   weft enter outside -- curl 192.168.99.240
   export KUBECONFIG=$(weft kubeconfig)   kubectl works from here on
-  weft down                              ends it; the state stays`;
+  weft down                              ends it; the state stays
+  weft install --wait                    onto the Kubernetes cluster of KUBECONFIG`;
 
 function nameOption(): Option {
   return new Option("--name <name>", "which cluster").default("default");
@@ -120,13 +125,12 @@ function addClusterCommands(program: Command, context: CliContext, finish: Finis
     .description("end a cluster; its state stays")
     .addOption(nameOption())
     .action(async ({ name }: Named) => finish(await (await import("./down.ts")).down(context, name)));
-  program
-    .command("status")
-    .description("what is true now; exit status 1 when something is not Ready")
-    .addOption(nameOption())
+  addClusterChoice(program.command("status").description("what is true now; exit status 1 when something is not Ready"))
     .option("-o, --output <format>", "json")
-    .addHelpText("after", "\nExamples:\n  weft status\n  weft status -o json")
-    .action(async ({ name, output }: Named & { readonly output?: string }) => finish(await (await import("./status.ts")).status(context, name, output)));
+    .addHelpText("after", "\nExamples:\n  weft status\n  weft status -o json\n  weft status --kubeconfig admin.conf")
+    .action(async ({ output, ...choice }: ClusterChoice & { readonly output?: string }) =>
+      finish(await (await import("./status.ts")).status(context, choice, output)),
+    );
   program
     .command("kubeconfig")
     .description("print the path of the kubeconfig")
@@ -164,12 +168,10 @@ export function splitEnter(args: readonly string[]): { readonly place: string | 
 }
 
 function addWhyCommand(program: Command, context: CliContext, finish: Finish): void {
-  program
-    .command("why")
+  addClusterChoice(program.command("why"))
     .description("what decides the fate of a request, hop by hop; exit status 1 when it is denied, 2 when nobody can tell")
     .argument("<from>", "[namespace/]pod, deploy/NAME, svc/NAME, a node, an address, gateway or outside; the beginning of a pod's name will do")
     .argument("<to>", "a service, pod, address, host name, URL or gateway; with :PORT (or its name) where there are several, and /udp")
-    .addOption(nameOption())
     .option("-n, --namespace <namespace>", "of names that say none", "default")
     .option("--method <method>", "of the request", "GET")
     .option("--path <path>", "of the request (default: / or the URL's)")
@@ -185,17 +187,13 @@ function addWhyCommand(program: Command, context: CliContext, finish: Finish): v
 }
 
 function addFlowsCommand(program: Command, context: CliContext, finish: Finish): void {
-  program
-    .command("flows")
+  addClusterChoice(program.command("flows"))
     .description("packets that nodes dropped, with the policies that isolate the pod")
-    .addOption(nameOption())
     .option("--verdict <verdict>", "dropped")
     .option("-o, --output <format>", "json")
     .option("-f, --follow", "go on until Ctrl-C", false)
     .addHelpText("after", "\nExamples:\n  weft flows --verdict dropped\n  weft flows -o json\n  weft flows -f")
-    .action(async ({ name, verdict, output, follow }: Named & { readonly verdict?: string; readonly output?: string; readonly follow: boolean }) =>
-      finish(await (await import("./flows.ts")).flows(context, { name, verdict, output, follow })),
-    );
+    .action(async (options: FlowsOptions) => finish(await (await import("./flows.ts")).flows(context, options)));
 }
 
 function addProxyCommand(program: Command, { host, terminal }: CliContext, others: OtherPrograms, finish: Finish): void {

@@ -1,13 +1,11 @@
-/** The cluster's API as the admin, for what `weft` itself asks: a few requests, no watches. */
+/** The cluster's API, for what `weft` itself asks: a few requests, no watches. */
+import { ApiRefusal, statusOf } from "#client/api-error.ts";
+import type { ApiAccess as ClientAccess } from "#client/kubeconfig.ts";
 import { HostError } from "#host/host-error.ts";
 import type { Host } from "#host/host.ts";
 import type { HttpRequestOptions, HttpResponse } from "#host/http.ts";
 
-export interface ApiAccess {
-  readonly url: string;
-  readonly ca: string;
-  readonly certificate: string;
-  readonly privateKey: string;
+export interface ApiAccess extends ClientAccess {
   /** Where to look when no answer comes. */
   readonly log?: string;
 }
@@ -32,13 +30,18 @@ export class ClusterApi {
 
   /** Rejects with HostError when no answer came. */
   async request(method: string, path: string, patch?: { readonly body: unknown; readonly contentType: string }): Promise<ApiAnswer> {
-    const { url, ca, certificate, privateKey } = this.#access;
+    const { url, tls, token } = this.#access;
     const response = await this.#send({
       method,
       url: url + path,
-      tls: { ca, certificate, privateKey },
+      ...(tls === undefined ? {} : { tls }),
       timeoutMs: TIMEOUT_MS,
-      headers: { accept: "application/json", ...(patch === undefined ? {} : { "content-type": patch.contentType }) },
+      headers: {
+        accept: "application/json",
+        "user-agent": "weft",
+        ...(patch === undefined ? {} : { "content-type": patch.contentType }),
+        ...(token === undefined ? {} : { authorization: `Bearer ${await token()}` }),
+      },
       ...(patch === undefined ? {} : { body: JSON.stringify(patch.body) }),
     });
     const text = await response.text();
@@ -55,10 +58,18 @@ export class ClusterApi {
     }
   }
 
-  /** The answer's body; throws with the server's message when the status is not 2xx. */
+  /** The answer's body; throws ApiRefusal with the server's message when the status is not 2xx. */
   async get<T>(path: string): Promise<T> {
     const answer = await this.request("GET", path);
-    if (answer.status >= 300) throw new Error(messageOf(answer));
+    if (answer.status >= 300) throw new Refused(answer);
+    return answer.body as T;
+  }
+
+  /** undefined when it is not there. */
+  async find<T>(path: string): Promise<T | undefined> {
+    const answer = await this.request("GET", path);
+    if (answer.status === 404) return undefined;
+    if (answer.status >= 300) throw new Refused(answer);
     return answer.body as T;
   }
 
@@ -72,6 +83,14 @@ export class ClusterApi {
     } catch {
       return false;
     }
+  }
+}
+
+/** Its message is the server's alone: callers say what they asked for. */
+class Refused extends ApiRefusal {
+  constructor(answer: ApiAnswer) {
+    super("", statusOf(answer.status, typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body)));
+    this.message = messageOf(answer);
   }
 }
 

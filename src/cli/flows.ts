@@ -1,17 +1,17 @@
 /** `weft flows`: packets that nodes dropped, with the policies that isolate the pod. Each node's agent keeps the last 4096. */
 import type { FlowEnd, FlowRecord } from "#model/flow.ts";
 import { CliError, type CliContext } from "./context.ts";
-import { openRunningCluster, type RunningCluster } from "./running-cluster.ts";
+import { agentsOf, PAGES_RIGHT } from "./kubernetes/agents.ts";
+import { chooseCluster, type ChosenCluster, type ClusterChoice } from "./kubernetes/choose-cluster.ts";
+import { isForbidden, missingRight } from "./kubernetes/rights.ts";
 import { formatTable } from "./table.ts";
 
-export interface FlowsOptions {
-  readonly name: string;
-  readonly verdict: string | undefined;
-  readonly output: string | undefined;
+export interface FlowsOptions extends ClusterChoice {
+  readonly verdict?: string;
+  readonly output?: string;
   readonly follow: boolean;
 }
 
-const AGENT_PORT = 10252;
 /** Drops come in bursts of a retrying client: seconds apart. */
 const LOOK_EVERY_MS = 500;
 
@@ -20,24 +20,25 @@ export async function flows(context: CliContext, options: FlowsOptions): Promise
   if (output !== undefined && output !== "json") throw new CliError(`-o ${output} is not known; there is: json`);
   if (verdict !== undefined && verdict !== "dropped")
     throw new CliError(`--verdict ${verdict} is not known; there is: dropped (allowed packets are not recorded)`);
-  const cluster = await openRunningCluster(context, options.name);
+  const cluster = await chooseCluster(context, options);
   if (options.follow) return follow(context, cluster, output === "json");
   const { records, missing } = await readFlows(cluster);
   if (output === "json") context.terminal.out(`${JSON.stringify(records, undefined, 2)}\n`);
-  else context.terminal.out(records.length === 0 ? "no packets were dropped\n" : formatTable([HEADINGS, ...records.map(row)]));
+  else if (records.length > 0) context.terminal.out(formatTable([HEADINGS, ...records.map(row)]));
+  else if (missing.length === 0) context.terminal.out("no packets were dropped\n");
   for (const text of missing) context.terminal.err(`weft: ${text}\n`);
   return missing.length === 0 ? 0 : 2;
 }
 
-async function readFlows({ api }: Pick<RunningCluster, "api">): Promise<{ records: FlowRecord[]; missing: string[] }> {
-  const nodes = await api.list<{ readonly metadata: { readonly name: string } }>("/api/v1/nodes");
+async function readFlows(cluster: ChosenCluster): Promise<{ records: FlowRecord[]; missing: string[] }> {
   const missing: string[] = [];
   const lists = await Promise.all(
-    nodes.map(async ({ metadata: { name } }) => {
+    (await agentsOf(cluster)).map(async ({ node, page }) => {
       try {
-        return await api.get<readonly FlowRecord[]>(`/api/v1/nodes/${name}:${AGENT_PORT}/proxy/flows?verdict=dropped`);
+        return await cluster.api.get<readonly FlowRecord[]>(page("flows?verdict=dropped"));
       } catch (error) {
-        missing.push(`Node ${name}: its agent does not tell its drops: ${error instanceof Error ? error.message : String(error)}`);
+        const why = isForbidden(error) ? missingRight("read what agents saw", PAGES_RIGHT) : error instanceof Error ? error.message : String(error);
+        missing.push(`Node ${node}: its agent does not tell its drops: ${why}`);
         return [];
       }
     }),
@@ -46,7 +47,7 @@ async function readFlows({ api }: Pick<RunningCluster, "api">): Promise<{ record
 }
 
 /** Lines as they come, until a signal. */
-async function follow(context: CliContext, cluster: RunningCluster, json: boolean): Promise<number> {
+async function follow(context: CliContext, cluster: ChosenCluster, json: boolean): Promise<number> {
   const stopped = new AbortController();
   const signal = context.terminal.onSignal(() => stopped.abort());
   const seen = new Set<string>();

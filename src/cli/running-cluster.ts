@@ -27,9 +27,11 @@ export async function openRunningCluster(context: CliContext, name: string): Pro
   };
   const access: ApiAccess = {
     url: cluster["server"] ?? `https://127.0.0.1:${record.ports.api}`,
-    ca: pem(cluster["certificate-authority-data"]),
-    certificate: pem(user["client-certificate-data"]),
-    privateKey: pem(user["client-key-data"]),
+    tls: {
+      ca: pem(cluster["certificate-authority-data"]),
+      certificate: pem(user["client-certificate-data"]),
+      privateKey: pem(user["client-key-data"]),
+    },
     log: `${stateFolder(context.terminal, name)}/logs/control.log`,
   };
   return { record, access, api: new ClusterApi(context.host, access) };

@@ -1,9 +1,12 @@
 /** `weft status`: what is true now. `-o json` has the same facts. */
 import type { Node, Pod } from "#model/core.ts";
 import { CliError, type CliContext } from "./context.ts";
-import { openRunningCluster, type RunningCluster } from "./running-cluster.ts";
-import { formatAge, formatTable } from "./table.ts";
-import { countProxies, describePod, hasCondition, SPEC_HONOURED } from "./up/waiting.ts";
+import { agentMemory, agentsOf } from "./kubernetes/agents.ts";
+import { chooseCluster, type ClusterChoice, type EmbeddedCluster } from "./kubernetes/choose-cluster.ts";
+import { kubernetesStatus } from "./kubernetes/status.ts";
+import { count, formatAge, formatTable } from "./table.ts";
+import { countProxies, describePod, hasCondition } from "./up/waiting.ts";
+import { notHonoured, unsupported } from "./warnings.ts";
 
 interface NodeStatus {
   readonly name: string;
@@ -26,17 +29,18 @@ interface ClusterStatus {
   readonly warnings: readonly string[];
 }
 
-const AGENT_PORT = 10252;
-
-export async function status(context: CliContext, name: string, output: string | undefined): Promise<number> {
+export async function status(context: CliContext, choice: ClusterChoice, output: string | undefined): Promise<number> {
   if (output !== undefined && output !== "json") throw new CliError(`-o ${output} is not known; there is: json`);
-  const cluster = await openRunningCluster(context, name);
-  const facts = await readStatus(context, cluster, name);
+  const cluster = await chooseCluster(context, choice);
+  if (cluster.kind === "kubernetes") return kubernetesStatus(context, cluster, output);
+  const facts = await readStatus(context, cluster);
   context.terminal.out(output === "json" ? `${JSON.stringify(facts, undefined, 2)}\n` : formatStatus(facts));
   return facts.ready ? 0 : 1;
 }
 
-async function readStatus({ host }: CliContext, { record, api, access }: RunningCluster, name: string): Promise<ClusterStatus> {
+async function readStatus({ host }: CliContext, cluster: EmbeddedCluster): Promise<ClusterStatus> {
+  const { record, api, access, name } = cluster;
+  const agents = await agentsOf(cluster);
   const [nodes, pods, gateway] = await Promise.all([
     api.list<Node>("/api/v1/nodes"),
     api.list<Pod>("/api/v1/pods"),
@@ -53,7 +57,10 @@ async function readStatus({ host }: CliContext, { record, api, access }: Running
       ready: hasCondition(node.status?.conditions, "Ready"),
       pods: pods.filter((pod) => pod.spec?.nodeName === node.metadata.name).length,
       podCIDR: node.spec?.podCIDR ?? "-",
-      memoryBytes: await agentMemory(api, node.metadata.name),
+      memoryBytes: await agentMemory(
+        api,
+        agents.find((agent) => agent.node === node.metadata.name),
+      ),
     })),
   );
   const hasGateway = gateway?.status?.loadBalancer?.ingress?.[0]?.ip !== undefined;
@@ -72,66 +79,6 @@ async function readStatus({ host }: CliContext, { record, api, access }: Running
       ...(await unsupported(api)),
     ],
   };
-}
-
-async function agentMemory(api: RunningCluster["api"], node: string): Promise<number | undefined> {
-  const text = await api.get<unknown>(`/api/v1/nodes/${node}:${AGENT_PORT}/proxy/metrics`).catch(() => undefined);
-  const match = typeof text === "string" ? /^process_resident_memory_bytes\s+([0-9.e+]+)/m.exec(text) : null;
-  return match?.[1] === undefined ? undefined : Number(match[1]);
-}
-
-interface Condition {
-  readonly type: string;
-  readonly status: string;
-  readonly reason?: string;
-  readonly message?: string;
-}
-
-interface WithConditions {
-  readonly kind?: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string };
-  readonly status?: {
-    readonly conditions?: readonly Condition[];
-    /** Of a Gateway. */
-    readonly listeners?: readonly { readonly conditions?: readonly Condition[] }[];
-    /** Of an HTTPRoute. */
-    readonly parents?: readonly { readonly conditions?: readonly Condition[] }[];
-  };
-}
-
-/** Kinds whose status says what of them is not enforced. */
-const MESH_RESOURCES: readonly (readonly [string, string])[] = [
-  ["VirtualService", "/apis/networking.istio.io/v1/virtualservices"],
-  ["DestinationRule", "/apis/networking.istio.io/v1/destinationrules"],
-  ["Gateway", "/apis/networking.istio.io/v1/gateways"],
-  ["PeerAuthentication", "/apis/security.istio.io/v1/peerauthentications"],
-  ["AuthorizationPolicy", "/apis/security.istio.io/v1/authorizationpolicies"],
-  ["Gateway", "/apis/gateway.networking.k8s.io/v1/gateways"],
-  ["HTTPRoute", "/apis/gateway.networking.k8s.io/v1/httproutes"],
-];
-
-/** What a resource asks for and does not get, as its conditions say: every condition that is False with a message. */
-async function unsupported(api: RunningCluster["api"]): Promise<readonly string[]> {
-  const found = await Promise.all(
-    MESH_RESOURCES.map(async ([kind, path]) => (await api.list<WithConditions>(path).catch(() => [])).flatMap((object) => refusedParts(kind, object))),
-  );
-  return found.flat();
-}
-
-/** What the pod asks for and its node does not do; the condition is there only then. */
-function notHonoured({ metadata, status }: Pod): readonly string[] {
-  const condition = status?.conditions?.find(({ type }) => type === SPEC_HONOURED);
-  return condition === undefined ? [] : [`Pod ${metadata.namespace ?? "default"}/${metadata.name} ${condition.message ?? ""}`];
-}
-
-function refusedParts(kind: string, { metadata, status }: WithConditions): readonly string[] {
-  const conditions = [...(status?.conditions ?? []), ...[...(status?.listeners ?? []), ...(status?.parents ?? [])].flatMap((part) => part.conditions ?? [])];
-  const messages = conditions.filter((condition) => condition.status === "False" && (condition.message ?? "") !== "").map(({ message = "" }) => message);
-  return [...new Set(messages)].map((message) => `${kind} ${metadata.namespace ?? "default"}/${metadata.name} ${message}`);
-}
-
-function count(number: number, one: string, many: string): string {
-  return `${number} ${number === 1 ? one : many}`;
 }
 
 function formatStatus(facts: ClusterStatus): string {

@@ -63,7 +63,7 @@ export async function startLab(name: string): Promise<Lab> {
     await stop();
     throw error;
   }
-  const world = (): Promise<World> => worldOfCluster(cluster.context, cluster.name);
+  const world = (): Promise<World> => worldOfCluster(cluster.context, { name: cluster.name }).then(({ world: found }) => found);
   const relayOf = (place: string): Relay => {
     const relay = relays.get(dwellers.find((each) => `${each.namespace}/${each.name}` === place)?.node ?? place);
     if (relay === undefined) throw new Error(`there is no relay for ${place}`);

@@ -111,7 +111,7 @@ export class Session {
       const record = await recordOf(host, terminal, { config, initPid: process.initPid, ports: ports.ports });
       await writeRecord(host.files, stateDir, record);
       await networkIsUp;
-      const api = new ClusterApi(host, { url, ca: pki.ca, ...pki.admin });
+      const api = new ClusterApi(host, { url, tls: { ca: pki.ca, ...pki.admin } });
       const session = new Session({ host, config, api, process, ports, record, gateway, aborted });
       void session.#followGateway();
       return session;

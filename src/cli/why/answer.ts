@@ -1,5 +1,6 @@
 /** One answer from all the ways that a request may take. */
 import { workload } from "#compile/mesh/workload.ts";
+import type { NodeSettings } from "#compile/node/settings.ts";
 import { ingressGateway } from "#compile/mesh/settings.ts";
 import { findingsOf } from "#compile/status/status.ts";
 import { formatFinding } from "#compile/status/finding.ts";
@@ -11,9 +12,10 @@ import { hintText } from "./hints.ts";
 import type { Answer, Question, Way } from "./question.ts";
 import { describe, walkQuestion, type Outcome } from "./walk.ts";
 
-export function answerWhy(world: World, question: Question): Answer {
+/** `settings`: what the cluster's nodes are told beside the World. */
+export function answerWhy(world: World, question: Question, settings: NodeSettings): Answer {
   const reader = worldReader(world);
-  const outcomes = walkQuestion(world, question);
+  const outcomes = walkQuestion(world, question, settings);
   const verdict = commonVerdict(outcomes.map((outcome) => outcome.verdict));
   const ways = merged(outcomes);
   // Where ways differ, a way that is denied says more than one that is not.

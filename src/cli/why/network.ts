@@ -1,7 +1,7 @@
 /** The network's part of an answer: names as a resolver finds them, and packets walked through what agents apply. */
 import { compileNode } from "#compile/node/node.ts";
 import { podResolver } from "#compile/dns/pod-resolver.ts";
-import { DEFAULT_SETTINGS } from "#compile/node/settings.ts";
+import type { NodeSettings } from "#compile/node/settings.ts";
 import { clusterDomain } from "#compile/mesh/settings.ts";
 import { listenPort } from "#compile/mesh/gateway.ts";
 import { workload } from "#compile/mesh/workload.ts";
@@ -35,11 +35,13 @@ export interface Connection {
 
 export class Network {
   readonly #world: WorldReader;
+  readonly #settings: NodeSettings;
   readonly #plans: readonly NodePlan[];
 
-  constructor(world: WorldReader) {
+  constructor(world: WorldReader, settings: NodeSettings) {
     this.#world = world;
-    this.#plans = world.all("Node").map(({ metadata }) => compileNode(world, { node: metadata.name, settings: DEFAULT_SETTINGS }));
+    this.#settings = settings;
+    this.#plans = world.all("Node").map(({ metadata }) => compileNode(world, { node: metadata.name, settings }));
     if (this.#plans.length === 0) throw new PlaceError("the cluster has no node");
   }
 
@@ -51,7 +53,7 @@ export class Network {
     }
     if (from.kind === "outside") return unresolved(`${host}: a machine outside does not ask the cluster's DNS; name an address`, "unknown");
     const plan = this.#planOf(from);
-    const resolution = resolveName(plan.zone, resolverOf(from), host);
+    const resolution = resolveName(plan.zone, resolverOf(from, this.#settings.dnsAddress), host);
     if (resolution.kind === "hosts") {
       const by = from.kind === "pod" && resolution.field !== undefined ? podField(from.pod, resolution.field) : undefined;
       const found = hop("name", `${host} -> ${resolution.address}, by /etc/hosts of the pod`, "executed", { by });
@@ -64,7 +66,7 @@ export class Network {
 
   /** The DNS query is a packet as well; undefined: it gets through. */
   #query(from: Source): readonly Hop[] | undefined {
-    const connection = { destination: DEFAULT_SETTINGS.dnsAddress, port: DNS_PORT, protocol: "udp", byProxy: false } as const;
+    const connection = { destination: this.#settings.dnsAddress, port: DNS_PORT, protocol: "udp", byProxy: false } as const;
     const [way] = this.walk(from, connection);
     const refusal = way?.hops.findLast(({ verdict }) => verdict === "denied");
     if (way === undefined || refusal === undefined) return undefined;
@@ -89,7 +91,7 @@ export class Network {
 
   /** What a machine beside the nodes can send to, other than the nodes themselves. */
   #externalAddresses(): readonly string[] {
-    const { loadBalancerCIDR } = DEFAULT_SETTINGS;
+    const { loadBalancerCIDR } = this.#settings;
     const external = this.#world.all("Service").flatMap(({ spec }) => (spec.externalIPs ?? []).filter((each) => parseIp(each) !== undefined));
     const balancers = this.#plans.flatMap(({ loadBalancerAddresses }) => loadBalancerAddresses.map(({ ip }) => ip));
     return [...(loadBalancerCIDR === undefined ? [] : [loadBalancerCIDR]), ...new Set([...external, ...balancers].map((each) => formatCidr(cidr(each))))];
@@ -108,8 +110,8 @@ export class Network {
 }
 
 /** A node's own programs look names up as `weft enter NODE` does. */
-function resolverOf(from: Exclude<Source, { kind: "outside" }>): Resolver {
-  if (from.kind === "pod") return podResolver(from.pod, { podIP: from.pod.status?.podIP ?? "", dnsAddress: DEFAULT_SETTINGS.dnsAddress });
+function resolverOf(from: Exclude<Source, { kind: "outside" }>, dnsAddress: string): Resolver {
+  if (from.kind === "pod") return podResolver(from.pod, { podIP: from.pod.status?.podIP ?? "", dnsAddress });
   return { hosts: [], searches: [`svc.${clusterDomain}`, clusterDomain], options: new Map([["ndots", "5"]]) };
 }
 

@@ -4,6 +4,7 @@
  * outcome is walked; the hops shown are those of the likeliest.
  */
 import { MeshCompiler } from "#compile/xds/xds.ts";
+import type { NodeSettings } from "#compile/node/settings.ts";
 import { workload } from "#compile/mesh/workload.ts";
 import { parseIp } from "#lib/ip.ts";
 import type { Pod } from "#model/core.ts";
@@ -37,8 +38,8 @@ const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
 
 /** All ways, with shares that add up to 1. */
-export function walkQuestion(world: World, question: Question): readonly Outcome[] {
-  return new Walk(world, question).outcomes();
+export function walkQuestion(world: World, question: Question, settings: NodeSettings): readonly Outcome[] {
+  return new Walk(world, question, settings).outcomes();
 }
 
 /** Who opens a connection. */
@@ -54,10 +55,10 @@ class Walk {
   readonly #network: Network;
   readonly #question: Question;
 
-  constructor(world: World, question: Question) {
+  constructor(world: World, question: Question, settings: NodeSettings) {
     this.#world = worldReader(world);
     this.#mesh = new MeshCompiler(world);
-    this.#network = new Network(this.#world);
+    this.#network = new Network(this.#world, settings);
     this.#question = question;
   }
 

@@ -1,14 +1,16 @@
 /** `weft why FROM TO[:PORT]`: exit status 0 allowed, 1 denied, 2 nobody can tell (or the question makes no sense). */
 import { CliError, type CliContext } from "#cli/context.ts";
+import type { ClusterChoice } from "#cli/kubernetes/choose-cluster.ts";
+import { DEFAULT_SETTINGS, type NodeSettings } from "#compile/node/settings.ts";
+import { KINDS } from "#model/kinds.ts";
 import { worldReader, type World } from "#model/world.ts";
 import { answerWhy } from "./answer.ts";
 import { findDestination, findSource, PlaceError, splitUrl } from "./places.ts";
 import type { Answer } from "./question.ts";
 import { formatAnswer, formatShort } from "./text.ts";
-import { worldOfCluster, worldOfFiles } from "./world.ts";
+import { worldOfCluster, worldOfFiles, type ClusterWorld } from "./world.ts";
 
-export interface WhyOptions {
-  readonly name: string;
+export interface WhyOptions extends ClusterChoice {
   readonly namespace: string;
   readonly method: string;
   /** Absent: of the URL, or "/". */
@@ -26,7 +28,9 @@ export async function why(context: CliContext, from: string, to: string, options
   const { terminal } = context;
   if (options.output !== undefined && options.output !== "json") throw new CliError(`-o ${options.output}: json is the only other format`);
   const asked = { from, to, namespace: options.namespace, method: options.method, path: options.path, headers: headersOf(options.header) };
-  const answer = ask(await worldFor(context, options), asked);
+  const { world, settings, hidden } = await worldFor(context, options);
+  for (const kind of hidden) context.terminal.err(`weft: you may not list ${KINDS[kind].plural}: the answer is as if there were none\n`);
+  const answer = ask(world, asked, settings);
   const style = { color: terminal.color };
   terminal.out(
     options.output === "json" ? `${JSON.stringify(answer, undefined, 2)}\n` : options.short ? formatShort(answer, style) : formatAnswer(answer, style),
@@ -34,11 +38,11 @@ export async function why(context: CliContext, from: string, to: string, options
   return statusOf[answer.verdict];
 }
 
-async function worldFor(context: CliContext, options: WhyOptions): Promise<World> {
-  if (options.file.length === 0) return worldOfCluster(context, options.name).catch(orFiles);
+async function worldFor(context: CliContext, options: WhyOptions): Promise<ClusterWorld> {
+  if (options.file.length === 0) return worldOfCluster(context, options).catch(orFiles);
   const { world, ignored } = await worldOfFiles(context.host, options.file);
   for (const text of ignored) context.terminal.err(`weft: left out: ${text}\n`);
-  return world;
+  return { world, settings: DEFAULT_SETTINGS, hidden: [] };
 }
 
 /** No cluster is needed for an answer. */
@@ -57,14 +61,16 @@ export interface Asked {
 }
 
 /** Throws CliError when it is not clear what is asked. */
-export function ask(world: World, { from, to: written, namespace: given, method, path, headers }: Asked): Answer {
+export function ask(world: World, asked: Asked, settings: NodeSettings = DEFAULT_SETTINGS): Answer {
+  const { from, to: written, namespace: given, method, path, headers } = asked;
   try {
     const reader = worldReader(world);
     const source = findSource(from, reader, given);
     const namespace = source.kind === "pod" && from !== "gateway" ? (source.pod.metadata.namespace ?? given) : given;
     const url = splitUrl(written);
     const to = findDestination(url.to, reader, namespace, source);
-    return answerWhy(world, { from: source, to, method: method.toUpperCase(), path: pathOf(path ?? url.path ?? "/"), headers, tls: /^https:/i.test(written) });
+    const question = { from: source, to, method: method.toUpperCase(), path: pathOf(path ?? url.path ?? "/"), headers, tls: /^https:/i.test(written) };
+    return answerWhy(world, question, settings);
   } catch (error) {
     if (error instanceof PlaceError) throw new CliError(error.message);
     throw error;

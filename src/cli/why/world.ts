@@ -1,6 +1,8 @@
 /** The World that `weft why` asks: of a running cluster, or of manifests alone. */
 import { imagineWorld } from "#compile/imagine/imagine.ts";
-import { connectApi } from "#client/client.ts";
+import { isNotFound } from "#client/api-error.ts";
+import { connectApi, type ApiClient } from "#client/client.ts";
+import { DEFAULT_SETTINGS, type NodeSettings } from "#compile/node/settings.ts";
 import type { Host } from "#host/host.ts";
 import { isClusterConfig } from "#model/config.ts";
 import { findKind, kindIds, KINDS, type KindId } from "#model/kinds.ts";
@@ -8,23 +10,79 @@ import { admitManifests, parseManifests, type ManifestObject } from "#model/mani
 import { objectKey, type KubeObject } from "#model/object.ts";
 import type { World } from "#model/world.ts";
 import { CliError, type CliContext } from "#cli/context.ts";
-import { openRunningCluster } from "#cli/running-cluster.ts";
+import { chooseCluster, type ClusterChoice } from "#cli/kubernetes/choose-cluster.ts";
+import { isForbidden, missingRight } from "#cli/kubernetes/rights.ts";
+import { CONFIG_KEY, CONFIG_MAP, decodeKubernetesConfig } from "#model/kubernetes-config.ts";
+
+export interface ClusterWorld {
+  readonly world: World;
+  readonly settings: NodeSettings;
+  /** Kinds that the user may not see. */
+  readonly hidden: readonly KindId[];
+}
 
 /** Kinds that say nothing of traffic. Everything else is read, because some compiler may ask for it. */
 const silent: ReadonlySet<KindId> = new Set<KindId>(["Event", "Lease", "ConfigMap", "ServiceAccount", "Deployment", "ReplicaSet"]);
 const kinds = kindIds.filter((kind) => !silent.has(kind));
 
-export async function worldOfCluster(context: CliContext, name: string): Promise<World> {
-  const { access } = await openRunningCluster(context, name);
-  const { url, ...tls } = access;
-  const api = connectApi({ host: context.host, url, tls });
+/** Without these an answer is as good, but for what they would have said. */
+const mayBeHidden: ReadonlySet<KindId> = new Set<KindId>(["Secret"]);
+
+export async function worldOfCluster(context: CliContext, choice: ClusterChoice): Promise<ClusterWorld> {
+  const cluster = await chooseCluster(context, choice);
+  const api = connectApi({ host: context.host, ...cluster.access });
+  const forbidden: KindId[] = [];
   const lists = await Promise.all(
     kinds.map(async (kind) => {
-      const { items } = await api.list(kind);
-      return [kind, new Map((items as readonly KubeObject[]).map((object) => [objectKey(object), { ...object, ...typeOf(kind) }]))] as const;
+      const items = await listOf(api, kind, forbidden);
+      return [kind, new Map(items.map((object) => [objectKey(object), { ...object, ...typeOf(kind) }]))] as const;
     }),
   );
-  return Object.fromEntries(lists) as World;
+  const needed = forbidden.filter((kind) => !mayBeHidden.has(kind)).map((kind) => resourceOf(kind));
+  if (needed.length > 0)
+    throw new CliError(`${missingRight("ask why", `list ${needed[0] ?? ""}`)}${needed.length > 1 ? ` (and ${needed.slice(1).join(", ")})` : ""}`);
+  const world = Object.fromEntries(lists) as World;
+  return { world, hidden: forbidden, settings: cluster.kind === "embedded" ? DEFAULT_SETTINGS : await settingsOf(api) };
+}
+
+/** A kind that the cluster does not know has no objects. */
+async function listOf(api: ApiClient, kind: KindId, forbidden: KindId[]): Promise<readonly KubeObject[]> {
+  try {
+    return (await api.list(kind)).items as readonly KubeObject[];
+  } catch (error) {
+    if (isNotFound(error)) return [];
+    if (!isForbidden(error)) throw error;
+    forbidden.push(kind);
+    return [];
+  }
+}
+
+function resourceOf(kind: KindId): string {
+  const { plural, group } = KINDS[kind];
+  return group === "" ? plural : `${plural}.${group}`;
+}
+
+/** As agents are told. */
+async function settingsOf(api: ApiClient): Promise<NodeSettings> {
+  const map = await api.find("ConfigMap", CONFIG_MAP, "weft-system").catch((error: unknown) => {
+    throw isForbidden(error) ? new CliError(missingRight("ask why", "get configmaps in namespace weft-system")) : error;
+  });
+  const text = map?.data?.[CONFIG_KEY];
+  if (text === undefined) throw new CliError("Weft is not installed on this cluster; install it:  weft install --wait");
+  const { config, problems } = decodeKubernetesConfig(JSON.parse(text));
+  if (config === undefined) throw new CliError(`ConfigMap weft-system/${CONFIG_MAP}: ${problems.join("; ")}; is it of another version of Weft?`);
+  const { loadBalancerCIDR: _, ...defaults } = DEFAULT_SETTINGS;
+  const { podCIDR, serviceCIDR, dnsAddress, clusterDomain, vni, loadBalancerCIDR } = config;
+  return {
+    ...defaults,
+    podCIDR,
+    serviceCIDR,
+    dnsAddress,
+    clusterDomain,
+    vni,
+    proxyKnownBy: "uid",
+    ...(loadBalancerCIDR === undefined ? {} : { loadBalancerCIDR }),
+  };
 }
 
 /** Items of a list do not always say what they are. */

@@ -54,8 +54,8 @@ export function describeObject({ kind: name, metadata }: Pick<KubeObject, "kind"
   return `${name} ${metadata.namespace === undefined ? "" : `${metadata.namespace}/`}${metadata.name}`;
 }
 
-/** By this label `weft install` and `weft uninstall` know their own; Helm writes its own name over managed-by. */
-export const PART_OF = { key: "app.kubernetes.io/part-of", value: "weft" } as const;
+/** By this label `weft install` and `weft uninstall` know their own: nobody else has it, and Helm writes its own name over managed-by. */
+export const INSTALLATION = { key: "weft.dev/installation", value: "system" } as const;
 export const VERSION_ANNOTATION = "weft.dev/version";
 /** Hash of the configuration: pods are started anew when it changes. */
 export const CONFIG_HASH_ANNOTATION = "weft.dev/config-hash";
@@ -68,7 +68,7 @@ export const AGENT = "weft-agent";
 export const GATEWAY = "istio-ingressgateway";
 export const WEBHOOK = "weft-injector";
 
-const OWN_LABELS = { "app.kubernetes.io/managed-by": "weft", [PART_OF.key]: PART_OF.value } as const;
+const OWN_LABELS = { "app.kubernetes.io/managed-by": "weft", "app.kubernetes.io/part-of": "weft", [INSTALLATION.key]: INSTALLATION.value } as const;
 
 export function own(
   name: string,

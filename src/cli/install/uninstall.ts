@@ -1,0 +1,202 @@
+/**
+ * `weft uninstall`: nothing stays, in the API or on a node. The order matters: the webhook first, so that no pod waits for who
+ * is gone; the gateway while its network is still there; then every agent cleans its node and says so by being Ready; then
+ * the rest. Definitions stay with users' objects unless --crds is given.
+ */
+import { configHash, configText } from "#compile/install/config-map.ts";
+import { crdKinds, crdName } from "#compile/install/crds.ts";
+import { AGENT, CONFIG_HASH_ANNOTATION, CONTROL, describeObject, GATEWAY, SYSTEM, WEBHOOK } from "#compile/install/manifest.ts";
+import { gatewayClasses, gatewayController } from "#compile/mesh/settings.ts";
+import { contains, parseCidr, parseIp } from "#lib/ip.ts";
+import type { ConfigMap, Pod, Service } from "#model/core.ts";
+import type { GatewayClass } from "#model/gateway-api.ts";
+import { CONFIG_KEY, CONFIG_MAP, type KubernetesConfig } from "#model/kubernetes-config.ts";
+import type { KubeObject } from "#model/object.ts";
+import { messageOf, type ClusterApi } from "#cli/cluster-api.ts";
+import { CliError, type CliContext } from "#cli/context.ts";
+import { openKubernetes } from "#cli/kubernetes/access.ts";
+import { Progress } from "#cli/progress.ts";
+import { deleteObject, installedObjects, isOurs, type Found } from "./apply.ts";
+import { foreignObjects } from "./foreign-objects.ts";
+import { listPods } from "./pods-of.ts";
+import { waitFor, waitForAgents, type Waiter } from "./wait-for.ts";
+
+export interface UninstallOptions {
+  readonly kubeconfig?: string;
+  readonly context?: string;
+  /** Until the namespaces are gone, too. */
+  readonly wait: boolean;
+  /** The definitions, and with them every object of theirs. */
+  readonly crds: boolean;
+  readonly timeout: number;
+}
+
+const APPS = "/apis/apps/v1/namespaces";
+const CONFIG_PATH = `/api/v1/namespaces/${SYSTEM}/configmaps/${CONFIG_MAP}`;
+const DAEMON_SET_PATH = `${APPS}/${SYSTEM}/daemonsets/${AGENT}`;
+
+export async function uninstall(context: CliContext, options: UninstallOptions): Promise<number> {
+  if (!(options.timeout > 0)) throw new CliError("--timeout: a number of seconds, such as 300");
+  const { api } = await openKubernetes(context, options);
+  const stopped = new AbortController();
+  const signal = context.terminal.onSignal(() => stopped.abort());
+  const progress = new Progress(context.host.clock, context.terminal);
+  const waiter: Waiter = { clock: context.host.clock, progress, api, signal: stopped.signal, timeoutMs: options.timeout * 1000 };
+  try {
+    return await remove(context, options, waiter);
+  } catch (error) {
+    if (stopped.signal.aborted) throw new CliError("stopped in the middle; weft uninstall goes on where it was", 1);
+    throw error;
+  } finally {
+    signal.release();
+  }
+}
+
+async function remove({ terminal }: CliContext, options: UninstallOptions, waiter: Waiter): Promise<number> {
+  const { api, progress } = waiter;
+  const there = await api.find<ConfigMap>(CONFIG_PATH);
+  const config = configOf(there);
+  await deleteObject(api, `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${WEBHOOK}`);
+  progress.say("injector", "removed: pods are made as they are written");
+  const root = config?.rootNamespace ?? "istio-system";
+  await removeWorkload(waiter, "gateway", { path: `${APPS}/${root}/deployments/${GATEWAY}`, namespace: root, app: GATEWAY });
+  if ((await api.find(DAEMON_SET_PATH)) !== undefined) await cleanNodes(waiter, config);
+  await removeWorkload(waiter, "control", { path: `${APPS}/${SYSTEM}/deployments/${CONTROL}`, namespace: SYSTEM, app: CONTROL });
+  const addresses = config === undefined ? 0 : await clearAddresses(api, config);
+  if (addresses > 0) progress.say("addresses", `taken back from ${addresses} LoadBalancer ${addresses === 1 ? "Service" : "Services"}`);
+  const left = await removeObjects(waiter, options);
+  if (options.wait) await waitForNamespaces(waiter, left);
+  const pods = (await api.list<Pod>("/api/v1/pods")).filter(hasProxy);
+  if (pods.length > 0) left.push(`${pods.length} pods still have a proxy; start them anew (kubectl rollout restart), or they find no control plane`);
+  const release = there?.metadata.annotations?.["meta.helm.sh/release-name"];
+  if (release !== undefined) left.push(`Helm still lists its release; make it forget:  helm uninstall ${release} --ignore-not-found`);
+  for (const text of left) terminal.out(`  left  ${text}\n`);
+  return 0;
+}
+
+/** Also of an installation that is half gone. */
+function configOf(there: ConfigMap | undefined): KubernetesConfig | undefined {
+  const text = there?.data?.[CONFIG_KEY];
+  return text === undefined ? undefined : (JSON.parse(text) as KubernetesConfig);
+}
+
+interface Workload {
+  readonly path: string;
+  readonly namespace: string;
+  readonly app: string;
+}
+
+async function removeWorkload(waiter: Waiter, label: string, { path, ...group }: Workload): Promise<void> {
+  const { api, progress } = waiter;
+  if (!(await deleteObject(api, path))) return;
+  await waitFor(waiter, label, `kubectl -n ${group.namespace} get pods`, async () => {
+    const [pod] = await listPods(api, group);
+    return pod === undefined ? undefined : `Pod ${group.namespace}/${pod.metadata.name} (${pod.spec.nodeName ?? "no node"}) is ending`;
+  });
+  progress.say(label, "removed");
+}
+
+/** Agents that start with phase "uninstall" clean their node and are Ready when nothing is left on it. */
+async function cleanNodes(waiter: Waiter, config: KubernetesConfig | undefined): Promise<void> {
+  const { api, progress } = waiter;
+  if (config === undefined)
+    throw new CliError(
+      `ConfigMap ${SYSTEM}/${CONFIG_MAP} is gone, so agents cannot be told to clean their nodes; next: weft install --wait, then weft uninstall`,
+      1,
+    );
+  const text = configText({ ...config, phase: "uninstall" });
+  await patch(api, CONFIG_PATH, { data: { [CONFIG_KEY]: text } });
+  await patch(api, DAEMON_SET_PATH, {
+    spec: {
+      updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: "100%", maxSurge: 0 } },
+      template: { metadata: { annotations: { [CONFIG_HASH_ANNOTATION]: configHash(text) } } },
+    },
+  });
+  progress.say("nodes", `cleaned: agents ${await waitForAgents(waiter)}`);
+  await removeWorkload(waiter, "agents", { path: DAEMON_SET_PATH, namespace: SYSTEM, app: AGENT });
+}
+
+async function patch(api: ClusterApi, path: string, body: unknown): Promise<void> {
+  const answer = await api.request("PATCH", path, { body, contentType: "application/merge-patch+json" });
+  if (answer.status >= 300) throw new CliError(`PATCH ${path} is refused: ${messageOf(answer)}`, 1);
+}
+
+/** Addresses that Weft gave lead nowhere now. */
+async function clearAddresses(api: ClusterApi, { loadBalancerCIDR = "" }: KubernetesConfig): Promise<number> {
+  const range = parseCidr(loadBalancerCIDR);
+  if (range === undefined) return 0;
+  const services = (await api.list<Service>("/api/v1/services")).filter(({ status }) =>
+    status?.loadBalancer?.ingress?.some(({ ip = "" }) => {
+      const address = parseIp(ip);
+      return address !== undefined && contains(range, address);
+    }),
+  );
+  for (const { metadata } of services) {
+    await patch(api, `/api/v1/namespaces/${metadata.namespace ?? ""}/services/${metadata.name}/status`, { status: { loadBalancer: { ingress: null } } });
+  }
+  return services.length;
+}
+
+/** Resolves with what stays, and why. */
+async function removeObjects(waiter: Waiter, { crds }: UninstallOptions): Promise<string[]> {
+  const { api, progress } = waiter;
+  const left: string[] = [];
+  const found = await installedObjects(api);
+  const groups = Map.groupBy(found, ({ object }) =>
+    object.kind === "CustomResourceDefinition" ? "crds" : object.kind === "Namespace" ? "namespaces" : "rest",
+  );
+  await removeGatewayClasses(api);
+  const rest = (groups.get("rest") ?? []).toReversed();
+  for (const { path } of rest) await deleteObject(api, path);
+  // Bindings of roles go with their namespace; its Secret, Lease and ConfigMaps, too.
+  for (const { object, path } of groups.get("namespaces") ?? []) {
+    const others = object.metadata.name === SYSTEM ? [] : await foreignObjects(api, object.metadata.name);
+    if (others.length === 0) await deleteObject(api, path);
+    else
+      left.push(
+        `${describeObject(object)}: ${others.slice(0, 3).join(", ")}${others.length > 3 ? ` and ${others.length - 3} more` : ""} in it ${others.length === 1 ? "is" : "are"} not Weft's`,
+      );
+  }
+  progress.say("removed", `${rest.length} objects`);
+  left.push(...(await removeDefinitions(waiter, groups.get("crds") ?? [], crds)));
+  return left;
+}
+
+/** The control plane's leader made them, by the names that it answers to. */
+async function removeGatewayClasses(api: ClusterApi): Promise<void> {
+  const path = "/apis/gateway.networking.k8s.io/v1/gatewayclasses";
+  const there = await api.find<{ readonly items?: readonly GatewayClass[] }>(path);
+  for (const { metadata, spec } of there?.items ?? []) {
+    if (spec.controllerName === gatewayController && gatewayClasses.has(metadata.name)) await deleteObject(api, `${path}/${metadata.name}`);
+  }
+}
+
+async function removeDefinitions({ api, progress }: Waiter, definitions: readonly Found[], crds: boolean): Promise<readonly string[]> {
+  if (definitions.length === 0) return [];
+  const counts = await Promise.all(
+    definitions.map(async ({ object }) => {
+      const info = crdKinds.find((each) => crdName(each) === object.metadata.name);
+      if (info === undefined) return 0;
+      const list = await api.find<{ readonly items?: readonly KubeObject[] }>(`/apis/${info.group}/${info.versions[0] ?? "v1"}/${info.plural}`);
+      return list?.items?.length ?? 0;
+    }),
+  );
+  const objects = counts.reduce((sum, each) => sum + each, 0);
+  const of = `${definitions.length} definitions (with ${objects} objects of users)`;
+  if (!crds) return [`${of}; weft uninstall --crds removes them`];
+  for (const { path } of definitions) await deleteObject(api, path);
+  progress.say("definitions", `removed ${of}`);
+  return [];
+}
+
+async function waitForNamespaces(waiter: Waiter, left: readonly string[]): Promise<void> {
+  await waitFor(waiter, "namespaces", "kubectl get namespaces", async () => {
+    const { items = [] } = await waiter.api.get<{ readonly items?: readonly KubeObject[] }>("/api/v1/namespaces");
+    const ending = items.find((namespace) => isOurs(namespace) && !left.some((text) => text.startsWith(`Namespace ${namespace.metadata.name}:`)));
+    return ending === undefined ? undefined : `Namespace ${ending.metadata.name} is ending`;
+  });
+}
+
+function hasProxy({ metadata }: Pod): boolean {
+  return metadata.annotations?.["sidecar.istio.io/status"] !== undefined && metadata.deletionTimestamp === undefined;
+}
