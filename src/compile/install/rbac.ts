@@ -73,6 +73,8 @@ const agentRules: readonly Rule[] = [
   rule("", ["namespaces", "nodes", "pods", "services"], follow),
   rule("discovery.k8s.io", ["endpointslices"], follow),
   rule("networking.k8s.io", ["networkpolicies"], follow),
+  // src/agent/report.ts: condition NetworkUnavailable, which a cloud's controllers wait for.
+  rule("", ["nodes/status"], ["patch"]),
   // What a pod asks for and does not get is said on the pod.
   rule("", ["events"], ["create", "patch"]),
 ];
