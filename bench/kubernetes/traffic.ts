@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { KubernetesCluster, NodeAccess } from "#tools/kubernetes/cluster.ts";
 import { findProgram } from "#tools/peers.ts";
-import { readWrk } from "../measure.ts";
+import { readWrk } from "#bench/measure.ts";
 import { median, type Figures } from "./figures.ts";
 import { cpuNanoseconds, processesOf, type NodeProcess } from "./node-processes.ts";
 import { create, field, podManifest, podsReady, serviceManifest } from "./pods.ts";

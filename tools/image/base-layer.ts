@@ -71,7 +71,7 @@ export function baseLayer(root: string): BaseLayer {
       { path: "var/run", kind: "directory", mode: 0o755 },
       { path: "run", kind: "directory", mode: 0o755 },
       { path: "root", kind: "directory", mode: 0o700 },
-      { path: "home/weft", kind: "directory", mode: 0o755, owner: USER },
+      { path: "opt/weft/home", kind: "directory", mode: 0o755, owner: USER },
     ],
     runtime: {
       digest: digestOf(["opt/weft/bin/node", ...runtimePaths].map((path) => ({ path, bytes: files.get(path) ?? new Uint8Array() }))),
@@ -98,8 +98,8 @@ function accounts(): readonly TarEntry[] {
   return [
     text("etc/passwd", [
       "root:x:0:0:root:/root:/nonexistent",
-      `weft:x:${USER}:${USER}:weft:/home/weft:/nonexistent`,
-      `istio-proxy:x:${PROXY_USER}:${PROXY_USER}:sidecar:/home/weft:/nonexistent`,
+      `weft:x:${USER}:${USER}:weft:/opt/weft/home:/nonexistent`,
+      `istio-proxy:x:${PROXY_USER}:${PROXY_USER}:sidecar:/opt/weft/home:/nonexistent`,
     ]),
     text("etc/group", ["root:x:0:", `weft:x:${USER}:`, `istio-proxy:x:${PROXY_USER}:`]),
     // Names of hosts: kubelet brings hosts and resolv.conf.

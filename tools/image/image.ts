@@ -59,7 +59,7 @@ async function main(): Promise<void> {
       architecture: "amd64",
       config: {
         User: `${USER}:${USER}`,
-        Env: ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/home/weft", "NODE_ENV=production"],
+        Env: ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/opt/weft/home", "NODE_ENV=production"],
         Entrypoint: ["/usr/local/bin/weft"],
         WorkingDir: "/",
         Labels: { "org.opencontainers.image.title": "weft", "org.opencontainers.image.version": VERSION, "org.opencontainers.image.licenses": "Apache-2.0" },
