@@ -1,5 +1,5 @@
 /**
- * The control plane of a cluster: controllers (Deployments to Pods, scheduling, EndpointSlices, LoadBalancer addresses,
+ * The control plane of an embedded cluster: controllers (Deployments to Pods, scheduling, EndpointSlices, LoadBalancer addresses,
  * node lifecycle ...), the mesh's CA, and xDS for every proxy.
  *
  * It talks to the API server through its client alone, whether that server is Weft's own in the same process or a real
@@ -9,7 +9,6 @@
  *
  * Nothing here is state: a control plane that starts again reads the World and goes on; proxies and pods do not notice.
  */
-import { certificateService, meshCa } from "#ca/ca.ts";
 import type { KeyPair } from "#ca/ca.ts";
 import type { ApiClient } from "#client/client.ts";
 import { followWorld } from "#client/informer.ts";
@@ -20,13 +19,11 @@ import type { RpcServeOptions, RpcServer } from "#host/rpc.ts";
 import type { RuntimeConfig } from "#model/config.ts";
 import { kindIds } from "#model/kinds.ts";
 import type { WorldReader } from "#model/world.ts";
-import { objectKey } from "#model/object.ts";
 import type { Log } from "#run/log.ts";
-import { startXds } from "#xds/xds.ts";
 import type { Xds } from "#xds/xds.ts";
 import { apiWriter } from "./api-writer.ts";
 import type { Controller } from "./control-api.ts";
-import { callerOf, nodeOfCertificate } from "./callers.ts";
+import { nodeOfCertificate } from "./callers.ts";
 import { runControllers } from "./controller-runner.ts";
 import { deployments } from "./deployment/deployments.ts";
 import { endpointSlices } from "./endpoints/endpoint-slices.ts";
@@ -34,6 +31,7 @@ import { loadBalancers } from "./endpoints/load-balancers.ts";
 import { expireEvents } from "./event-expiry.ts";
 import { eventRecorder } from "./events.ts";
 import { LiveWorld } from "./live-world.ts";
+import { meshDoors } from "./mesh-doors.ts";
 import { MeshStatuses } from "./mesh-status.ts";
 import { MeshPlans } from "./mesh-plans.ts";
 import { rootCertificates } from "./namespaces.ts";
@@ -42,6 +40,8 @@ import { podGarbage } from "./node/pod-garbage.ts";
 import { scheduler } from "./node/scheduler.ts";
 import { replicaSets } from "./replica-set/replica-sets.ts";
 import { ensureFirstObjects } from "./start/ensure.ts";
+
+export { startKubernetesControl } from "./kubernetes/kubernetes-control.ts";
 
 export type ControlHost = Pick<Host, "clock" | "random" | "rpc">;
 
@@ -98,13 +98,14 @@ export function startControl(host: ControlHost, options: ControlOptions): Contro
     kindIds.filter((kind) => kind !== "Event"),
     { host, changed, onTrouble: (kind, error) => log.warn("cannot follow a kind and will try again", { object: kind, error }) },
   );
-  const doors = openableDoors(host, { ...options, world, plans });
+  const doors = meshDoors(host, { world, plans, log, meshRoot: options.meshRoot, nodeOf: nodeOfCertificate });
   const expiry = expireEvents(host, api, log);
 
   let server: RpcServer | undefined;
   const open = async (): Promise<void> => {
     await Promise.all([ensureFirstObjects(api, config), followed.ready]);
-    server = await doors.open();
+    const { xdsAddress: address, tls } = options;
+    server = await host.rpc.serve({ address, methods: doors.methods, ...(tls === undefined ? {} : { tls }) });
     log.info("xDS and the CA are open", { address: server.address });
   };
   return {
@@ -123,28 +124,4 @@ export function startControl(host: ControlHost, options: ControlOptions): Contro
 
 function allControllers({ config, clusterCa }: ControlOptions): readonly Controller[] {
   return [deployments, replicaSets, scheduler, endpointSlices, loadBalancers(config.loadBalancerCIDR), rootCertificates(clusterCa), nodeLifecycle, podGarbage];
-}
-
-/** xDS and the CA on one address. */
-function openableDoors(host: ControlHost, options: ControlOptions & { readonly world: WorldReader; readonly plans: MeshPlans }) {
-  const { world, plans, log, tls } = options;
-  const xds = startXds(host, {
-    plans,
-    authorize(call) {
-      const caller = callerOf(world, call, nodeOfCertificate(call));
-      return "refused" in caller ? caller : { proxy: objectKey(caller.pod) };
-    },
-    rejected: (proxy, typeUrl, message) => log.error("a proxy refused an update", { object: `Pod ${proxy}`, typeUrl, message }),
-    connected: (proxy) => plans.follow(proxy),
-    disconnected: (proxy) => plans.unfollow(proxy),
-  });
-  const ca = certificateService(meshCa(host, options.meshRoot), (call) => {
-    const caller = callerOf(world, call, nodeOfCertificate(call));
-    if ("refused" in caller) return caller;
-    const { pod } = caller;
-    return { namespace: pod.metadata.namespace ?? "", serviceAccount: pod.spec.serviceAccountName ?? "default" };
-  });
-  const open = (): Promise<RpcServer> =>
-    host.rpc.serve({ address: options.xdsAddress, methods: { ...xds.methods, ...ca }, ...(tls === undefined ? {} : { tls }) });
-  return { xds, open };
 }

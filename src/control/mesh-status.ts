@@ -5,6 +5,7 @@
 import type { ObjectChange } from "#client/informer.ts";
 import { kindsWithStatus } from "#compile/status/kinds-with-status.ts";
 import { statusOf, withTimes } from "#compile/status/status.ts";
+import { gatewayController } from "#compile/mesh/settings.ts";
 import { WorldTables } from "#compile/world-tables.ts";
 import { structurallyEqual } from "#lib/equal.ts";
 import { Incremental } from "#lib/incremental.ts";
@@ -71,14 +72,16 @@ export class MeshStatuses {
     const object = world.get(kind, name);
     const status = this.#held.get(key)?.get();
     if (object === undefined || status === undefined) return;
-    const old = "status" in object ? object.status : undefined;
+    const all = "status" in object ? object.status : undefined;
+    const { others, own: old } = shared(all, Object.keys(status));
     const { generation } = object.metadata;
     const wanted = withTimes(status, old, nowText(host), generation);
-    if (structurallyEqual(wanted, old)) return;
+    // Nothing to say about what is all others' is best said by nothing.
+    if (structurallyEqual(wanted, old) || (old === undefined && saysNothing(wanted))) return;
     // Without times, which differ at every look, but with the generation, which is observed anew.
     const plain = withTimes(status, undefined, "", generation);
     if (structurallyEqual(plain, this.#written.get(key))) return;
-    await writer.patchStatus(kind, object, wanted);
+    await writer.patchStatus(kind, object, withParents(wanted, others));
     this.#written.set(key, plain);
   }
 }
@@ -86,4 +89,29 @@ export class MeshStatuses {
 function splitStatusKey(key: string): { readonly kind: KindId; readonly object: string } {
   const space = key.indexOf(" ");
   return { kind: key.slice(0, space) as KindId, object: key.slice(space + 1) };
+}
+
+interface ByParents {
+  readonly parents?: readonly { readonly controllerName?: string }[];
+}
+
+/**
+ * Several controllers share a route's status: each says what it makes of the parents that are its own, and leaves the rest as
+ * it is. Fields that we do not write are not compared either.
+ */
+function shared(status: unknown, fields: readonly string[]): { readonly others: readonly object[]; readonly own: object | undefined } {
+  if (typeof status !== "object" || status === null) return { others: [], own: undefined };
+  const { parents, ...rest } = status as ByParents;
+  const isOwn = ({ controllerName }: { readonly controllerName?: string }): boolean => controllerName === gatewayController;
+  const known: Readonly<Record<string, unknown>> = { ...rest, ...(parents === undefined ? {} : { parents: parents.filter(isOwn) }) };
+  const own = Object.fromEntries(fields.flatMap((field) => (known[field] === undefined ? [] : [[field, known[field]]])));
+  return { others: parents?.filter((each) => !isOwn(each)) ?? [], own: Object.keys(own).length === 0 ? undefined : own };
+}
+
+function saysNothing(status: object): boolean {
+  return Object.values(status).every((value) => Array.isArray(value) && value.length === 0);
+}
+
+function withParents(status: object, others: readonly object[]): object {
+  return others.length === 0 ? status : { ...status, parents: [...others, ...((status as ByParents).parents ?? [])] };
 }
