@@ -8,7 +8,9 @@ import { users, type User } from "../cluster/user.ts";
 const isLong = process.env["WEFT_TEST_LONG"] === "1";
 const programs: readonly { readonly what: string; readonly file: string; readonly least: number; readonly only?: string }[] = [
   { what: "two nodes, pods, services, policies and names work", file: "two-nodes.ts", least: 15 },
+  { what: "services are served where and to whom they should be", file: "services.ts", least: 13 },
   { what: "policies are enforced as an independent evaluator has them", file: "policies.ts", least: 3 },
+  { what: "a node's agent wires pods that come and go, and nothing passes before their policies", file: "one-node.ts", least: 4 },
   // An ordinary user has one uid.
   { what: "a proxy of Kubernetes is known by its uid", file: "proxy-uid.ts", least: 4, only: "root" },
 ];
