@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setUpPeer, type Peer } from "#tools/kubernetes/peer.ts";
-import { startKubernetes, type KubernetesCluster } from "#tools/kubernetes/cluster.ts";
+import { runningKubernetes, startKubernetes, type KubernetesCluster } from "#tools/kubernetes/cluster.ts";
 import { keepEvidence } from "#tools/kubernetes/evidence.ts";
 import { installWeft } from "#tools/kubernetes/product.ts";
 import { progress } from "#tools/kubernetes/progress.ts";
@@ -22,20 +22,22 @@ export interface E2eOptions {
   readonly focus?: RegExp;
   /** Against Debian's bridge plugin and kube-proxy, without Weft: what can pass here at all. Nothing is written. */
   readonly isBaseline: boolean;
+  /** Against the cluster that is up, as it is. */
+  readonly isRunning: boolean;
   readonly timeoutMinutes: number;
   /** Runs at once: the tests wait more than they compute. */
   readonly shards: number;
 }
 
 /** True when all that ran passed. */
-export async function e2e({ focus, isBaseline, timeoutMinutes, shards }: E2eOptions): Promise<boolean> {
-  const cluster = await startKubernetes(isBaseline ? "mesh" : "full");
+export async function e2e({ focus, isBaseline, isRunning, timeoutMinutes, shards }: E2eOptions): Promise<boolean> {
+  const cluster = isRunning ? runningKubernetes("full") : await startKubernetes(isBaseline ? "mesh" : "full");
   try {
     const { peer } = cluster;
     if (peer === undefined) throw new Error("the e2e tests are started by the scripts of ../shared/peers/kubernetes; KUBECONFIG must not be set");
     await setUpPeer(peer, { e2e: "e2e.test", agnhost: "img/agnhost.tar" });
     await completeAgnhost(cluster);
-    if (!isBaseline) await installWeft(cluster);
+    if (!isBaseline && !isRunning) await installWeft(cluster);
     const asked = askedOf(await ginkgo(peer, ".", "--ginkgo.dry-run"));
     const chosen = asked.filter(({ name }) => (focus?.test(name) ?? true) && whyNotHere(name) === undefined);
     progress(`${chosen.length} of ${asked.length} specs, ${shards} at once, ${timeoutMinutes} minutes at most`);

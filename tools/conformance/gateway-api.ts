@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { VERSION } from "#cli/version.ts";
-import { startKubernetes } from "#tools/kubernetes/cluster.ts";
+import { runningKubernetes, startKubernetes } from "#tools/kubernetes/cluster.ts";
 import { keepEvidence } from "#tools/kubernetes/evidence.ts";
 import { setUpPeer } from "#tools/kubernetes/peer.ts";
 import { installWeft } from "#tools/kubernetes/product.ts";
@@ -14,17 +14,19 @@ const REPORT = join(root, "docs/conformance/gateway-api.yaml");
 export interface GatewayApiOptions {
   /** Name of a single test; the report is not written then. */
   readonly test?: string;
+  /** Against the cluster that is up, as it is. */
+  readonly isRunning: boolean;
   readonly timeoutMinutes: number;
 }
 
 /** True when the suite ran to its end, whatever its verdict: the report tells that. */
-export async function gatewayApi({ test, timeoutMinutes }: GatewayApiOptions): Promise<boolean> {
-  const cluster = await startKubernetes("full");
+export async function gatewayApi({ test, isRunning, timeoutMinutes }: GatewayApiOptions): Promise<boolean> {
+  const cluster = isRunning ? runningKubernetes("full") : await startKubernetes("full");
   try {
     const { peer } = cluster;
     if (peer === undefined) throw new Error("the suite is built by the scripts of ../shared/peers/kubernetes; KUBECONFIG must not be set");
     await setUpPeer(peer, { "gateway-api": "gateway-api.test", "echo-basic": "img/echo-v1.5.1.tar" });
-    await installWeft(cluster);
+    if (!isRunning) await installWeft(cluster);
     mkdirSync(join(root, "docs/conformance"), { recursive: true });
     const said = [
       ...["-organization=weft", "-project=weft", `-version=${VERSION}`, "-url=https://weft.dev", "-contact=weft"],

@@ -61,6 +61,13 @@ export async function startKubernetes(profile: Profile): Promise<KubernetesClust
   return clusterOf({ profile, kubeconfig: join(peer.home, "pki/admin.kubeconfig"), peer });
 }
 
+/** The peer that a person brought up, as it is; it is left up. */
+export function runningKubernetes(profile: Profile): KubernetesCluster {
+  const peer = findPeer();
+  if (peer === undefined) throw new Error(missingCluster());
+  return { ...clusterOf({ profile, kubeconfig: join(peer.home, "pki/admin.kubeconfig"), peer }), stop: () => Promise.resolve() };
+}
+
 function clusterOf({
   profile,
   kubeconfig,

@@ -24,6 +24,8 @@ export interface Peer {
 const UP_MS = 180_000;
 const SETUP_MS = 45 * 60_000;
 const DOWN_MS = 60_000;
+/** That the scripts bring up. */
+const NODES = 2;
 
 /** undefined: it is not on this machine. */
 export function findPeer(env: NodeJS.ProcessEnv = process.env): Peer | undefined {
@@ -95,15 +97,22 @@ export function controlNetns(peer: Peer): string {
 
 /** The API server is on no node: its network routes pods' addresses to their nodes, as a cloud's would. */
 async function routePods(peer: Peer): Promise<void> {
-  const nodes = await runScript(peer, "k", [
-    "get",
-    "nodes",
-    "-o",
-    'jsonpath={range .items[*]}{.spec.podCIDR} {.status.addresses[?(@.type=="InternalIP")].address}{"\\n"}{end}',
-  ]);
-  for (const line of nodes.stdout.trim().split("\n")) {
-    const [cidr = "", address = ""] = line.split(" ");
+  for (const { cidr, address } of await podRanges(peer)) {
     await mustRun(runProgram(["nsenter", `--net=${controlNetns(peer)}`, "ip", "route", "replace", cidr, "via", address]), `a route to the pods of ${address}`);
+  }
+}
+
+/** The controller manager gives them to nodes a moment after those are there. */
+async function podRanges(peer: Peer): Promise<readonly { readonly cidr: string; readonly address: string }[]> {
+  const columns = 'jsonpath={range .items[*]}{.spec.podCIDR} {.status.addresses[?(@.type=="InternalIP")].address}{"\\n"}{end}';
+  for (const end = Date.now() + UP_MS; ; await new Promise((resolve) => setTimeout(resolve, 200))) {
+    const { stdout } = await runScript(peer, "k", ["get", "nodes", "-o", columns]);
+    const ranges = stdout.split("\n").flatMap((line) => {
+      const [cidr = "", address = ""] = line.split(" ");
+      return cidr === "" || address === "" ? [] : [{ cidr, address }];
+    });
+    if (ranges.length === NODES) return ranges;
+    if (Date.now() > end) throw new Error(`${NODES} nodes should have a podCIDR and an address by now; there are: ${stdout.trim() || "none"}`);
   }
 }
 
