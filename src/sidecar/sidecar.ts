@@ -7,7 +7,7 @@
  */
 import { proxyBootstrap } from "#compile/inject/proxy-bootstrap.ts";
 import type { Host } from "#host/host.ts";
-import { startProxy, type ProxyHost } from "#proxy/proxy.ts";
+import { startProxy, type Proxy, type ProxyHost } from "#proxy/proxy.ts";
 import type { Log } from "#run/log.ts";
 import type { Running } from "#run/program.ts";
 import { serveAppProbes, TO_APPLICATION } from "./app-probes.ts";
@@ -34,10 +34,12 @@ export async function startSidecar(host: SidecarHost, { env, log, quit }: Sideca
   const { identity, probes } = readEnvironment(env);
   const server = Object.keys(probes).length === 0 ? undefined : await serveAppProbes(host, { probes, podIP: identity.podIP, sourceIp: TO_APPLICATION, log });
   const stopped = new AbortController();
-  const starting = waitForAgent(host, log, stopped.signal).then(() => {
+  const starting = waitForAgent(host, log, stopped.signal).then(async () => {
     if (stopped.signal.aborted) return undefined;
     const bootstrap = JSON.stringify(proxyBootstrap(identity, { socket: AGENT_SOCKET }));
-    return startProxy(host, { bootstrap, log, quit });
+    const proxy = await startProxy(host, { bootstrap, log, quit });
+    void sayUntilReady(host, proxy, log, stopped.signal);
+    return proxy;
   });
   // What prevents the proxy from starting ends the program; kubelet starts it again.
   starting.catch((error: unknown) => {
@@ -68,6 +70,15 @@ async function waitForAgent(host: Pick<Host, "clock" | "net">, log: Log, signal:
       log.warn("waiting for the node's agent; does DaemonSet weft-system/weft-agent run on this node?", { socket: AGENT_SOCKET, problem });
     }
     await host.clock.sleep(RETRY_MS, signal).catch(() => undefined);
+  }
+}
+
+/** A proxy without configuration or certificate keeps its pod from starting. */
+async function sayUntilReady({ clock }: Pick<Host, "clock">, proxy: Proxy, log: Log, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    await clock.sleep(SAY_EVERY_MS, signal).catch(() => undefined);
+    if (signal.aborted || proxy.ready) return;
+    log.warn("waiting for configuration and certificate, which the node's agent gets from the control plane; is Deployment weft-system/weft-control ready?");
   }
 }
 
