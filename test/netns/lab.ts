@@ -1,6 +1,6 @@
 /** Two nodes with pods in namespaces of this process's own network namespace, wired by the agent's own code. */
 import { PlanApplier } from "#agent/apply-plan.ts";
-import { lostEndpoints } from "#agent/endpoint-changes.ts";
+import { lostEndpoints, unserved } from "#agent/endpoint-changes.ts";
 import { FlowLog } from "#agent/flow-log.ts";
 import { NodeCompiler } from "#compile/node/node-compiler.ts";
 import { DEFAULT_SETTINGS, DROP_LOG_GROUP, type LocalPod, type NodeSettings } from "#compile/node/settings.ts";
@@ -43,7 +43,8 @@ export class LabNode {
     await this.applier.apply(plan);
     this.plan = plan;
     const session = this.#host.netlink.open();
-    for (const match of lostEndpoints(before?.balanced ?? [], plan.balanced)) await session.deleteConntrack(match);
+    const known = before?.balanced ?? [];
+    for (const match of [...lostEndpoints(known, plan.balanced), ...unserved(known, plan.balanced)]) await session.deleteConntrack(match);
     session.close();
     for (const [uid, error] of this.applier.failures) throw new Error(`pod ${uid} was not wired`, { cause: error });
   }

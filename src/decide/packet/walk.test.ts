@@ -28,7 +28,7 @@ const slice = (name: string, ips: string[]) =>
     metadata: { labels: { "kubernetes.io/service-name": name } },
     addressType: "IPv4",
     ports: [{ name: "http", port: 8080 }],
-    endpoints: ips.map((ip) => ({ addresses: [ip], conditions: { ready: true } })),
+    endpoints: ips.map((ip) => ({ addresses: [ip], nodeName: ip.startsWith("10.244.0.") ? "node-1" : "node-2", conditions: { ready: true } })),
   });
 const policy = (name: string, spec: object) => object("NetworkPolicy", name, { spec });
 
@@ -82,6 +82,14 @@ const onlyB = policy("only-b", {
   ingress: [{ from: [{ podSelector: { matchLabels: { app: "b" } } }], ports: [{ port: "http" }] }],
 });
 const closed = policy("closed", { podSelector: { matchLabels: { app: "a" } }, policyTypes: ["Egress"] });
+const nodePort = (spec: object = {}) => service("bc", "10.96.0.20", { type: "NodePort", ports: [{ name: "http", port: 80, nodePort: 30080 }], ...spec });
+const restricted = (range: string) =>
+  ({
+    ...service("bc", "10.96.0.20", { type: "LoadBalancer", loadBalancerSourceRanges: [range] }),
+    status: { loadBalancer: { ingress: [{ ip: "192.168.99.241" }] } },
+  }) as KubeObject;
+const fromOutside = (destination: string, port: number): PacketQuestion =>
+  ask("", destination, port, { from: { kind: "outside", ip: "192.168.99.9", via: "node-1", ranges: ["192.168.99.240/28"] } });
 const CASES: { name: string; objects?: KubeObject[]; question: PacketQuestion; want: string[] }[] = [
   { name: "pod to pod on its node", question: ask("a", B), want: ["default/b:8080 from 10.244.0.5"] },
   { name: "pod to pod across the tunnel", question: ask("a", C), want: ["default/c:8080 from 10.244.0.5"] },
@@ -143,6 +151,66 @@ const CASES: { name: string; objects?: KubeObject[]; question: PacketQuestion; w
     question: ask("", "192.168.99.241", 80, { from: { kind: "outside", ip: "192.168.99.9", via: "node-1", ranges: ["192.168.99.240/28"] } }),
     want: ["default/b:8080 from 192.168.99.9", "default/c:8080 from 10.244.0.1"],
   },
+  {
+    name: "a node's port from outside, each endpoint",
+    objects: [nodePort()],
+    question: fromOutside("192.168.99.10", 30080),
+    want: ["default/b:8080 from 192.168.99.9", "default/c:8080 from 10.244.0.1"],
+  },
+  {
+    name: "another node's port from a pod",
+    objects: [nodePort()],
+    question: ask("a", "192.168.99.11", 30080),
+    want: ["default/b:8080 from 10.244.1.1", "default/c:8080 from 192.168.99.10"],
+  },
+  {
+    name: "a node's port with external traffic local, from outside",
+    objects: [nodePort({ externalTrafficPolicy: "Local" })],
+    question: fromOutside("192.168.99.11", 30080),
+    want: ["default/c:8080 from 192.168.99.9"],
+  },
+  {
+    name: "the same from a pod: short cut to all endpoints",
+    objects: [nodePort({ externalTrafficPolicy: "Local" })],
+    question: ask("a", "192.168.99.10", 30080),
+    want: ["default/b:8080 from 10.244.0.5", "default/c:8080 from 10.244.0.5"],
+  },
+  {
+    name: "the same where no endpoint is: DROP",
+    objects: [nodePort({ externalTrafficPolicy: "Local" }), slice("bc", [C])],
+    question: fromOutside("192.168.99.10", 30080),
+    want: ["no answer at service by Service default/bc spec.ports[0].nodePort"],
+  },
+  {
+    name: "clients that stay: a new one may get each endpoint",
+    objects: [service("bc", "10.96.0.20", { sessionAffinity: "ClientIP" })],
+    question: ask("a", "10.96.0.20", 80),
+    want: ["default/b:8080 from 10.244.0.5", "default/c:8080 from 10.244.0.5"],
+  },
+  {
+    name: "a load balancer that is restricted to other sources: DROP",
+    objects: [restricted("203.0.113.0/24")],
+    question: fromOutside("192.168.99.241", 80),
+    want: ["no answer at service by Service default/bc spec.loadBalancerSourceRanges"],
+  },
+  {
+    name: "a load balancer that is restricted to this source",
+    objects: [restricted("192.168.99.0/28")],
+    question: fromOutside("192.168.99.241", 80),
+    want: ["default/b:8080 from 192.168.99.9", "default/c:8080 from 10.244.0.1"],
+  },
+  {
+    name: "an endpoint outside the pod network sees the node",
+    objects: [slice("bc", ["192.168.99.11"])],
+    question: ask("a", "10.96.0.20", 80),
+    want: ["node-2:8080 from 192.168.99.10"],
+  },
+  {
+    name: "a port that a pod has on its node",
+    objects: [pod("b", B, "node-1", [{ name: "app", ports: [{ containerPort: 8080, hostPort: 9090 }] }])],
+    question: fromOutside("192.168.99.10", 9090),
+    want: ["default/b:8080 from 192.168.99.9"],
+  },
   { name: "out of a pod with a proxy", question: ask("p", C), want: ["default/p:8080 from 10.244.1.9, outbound proxy"] },
   { name: "the proxy's own packets", question: ask("p", C, 8080, { mark: 0x539 }), want: ["default/c:8080 from 10.244.1.9"] },
   { name: "UDP of a pod with a proxy", question: ask("p", "10.96.0.10", 53, { protocol: "udp" }), want: ["node-2:53 from 10.244.1.9"] },
@@ -172,6 +240,16 @@ test("every hop on the way is named", () => {
       "policy in: NetworkPolicy default/only-b spec.ingress[0]",
       "neighbour: Pod default/c",
     ],
+  );
+});
+
+test("who stays with an endpoint is told so", () => {
+  const sticky = service("bc", "10.96.0.20", { sessionAffinity: "ClientIP", sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } } });
+  const [first] = walk([...base.filter((each) => objectKey(each) !== "default/bc"), sticky], ask("a", "10.96.0.20", 80));
+  const hop = first?.hops.find((each) => each.hop === "service");
+  assert.equal(
+    hop?.text,
+    "10.96.0.20:80 -> 10.244.0.6:8080 (1 of 2; EndpointSlice default/bc-1 endpoints[0]; the same client stays with it, until it has not called for 60 s)",
   );
 });
 
