@@ -77,7 +77,6 @@ function proxyContainer({ image, own, forced, resources }: ProxyParts): Containe
   ];
   const hasResources = Object.keys(own?.resources ?? {}).length > 0;
   return {
-    imagePullPolicy: "IfNotPresent",
     ports: [{ name: "http-envoy-prom", containerPort: 15090, protocol: "TCP" }],
     // A container after this one starts when the proxy can carry its traffic: 10 minutes, longer than a control plane is gone.
     startupProbe: { httpGet: READY, periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 600 },
@@ -85,6 +84,8 @@ function proxyContainer({ image, own, forced, resources }: ProxyParts): Containe
     ...kept,
     name: PROXY_CONTAINER,
     image,
+    // The API server has chosen one for whatever image stood there: "auto" is always pulled.
+    imagePullPolicy: own?.image === image ? (own.imagePullPolicy ?? "IfNotPresent") : "IfNotPresent",
     args: ["sidecar"],
     env,
     resources: hasResources && own?.resources !== undefined ? own.resources : resources,
