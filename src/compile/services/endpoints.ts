@@ -59,7 +59,7 @@ function candidatesOf(slice: EndpointSlice, port: ServicePort): Candidate[] {
   );
 }
 
-/** A pod that terminates is not ready, unless its Service publishes unready addresses: then it stays as good as any. */
+/** A pod that terminates is not ready, unless its Service publishes unready addresses: then it stays as good as the others. */
 function stateOf({ conditions = {} }: Endpoint): Candidate["state"] {
   const { ready = true, serving = ready, terminating = false } = conditions;
   return ready ? "ready" : serving && terminating ? "serving" : "other";
