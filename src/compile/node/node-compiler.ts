@@ -52,7 +52,7 @@ export class NodeCompiler {
           hostPorts: ({ uid, namespace, name, ip }) => read.derived(hostPorts, JSON.stringify({ uid, namespace, name, ip })),
           names: (key) => read.derived(names, key),
           policy: (key) => read.derived(policy, key),
-          isolation: ({ uid, namespace, name, ip }) => read.derived(isolation, JSON.stringify({ uid, namespace, name, ip })),
+          isolation: ({ uid, namespace, name, ip, netns }) => read.derived(isolation, JSON.stringify({ uid, namespace, name, ip, netns })),
           interception: (key) => read.derived(interception, key),
           routes: () => read.derived(routes, ""),
           zone: () => read.derived(zone, ""),

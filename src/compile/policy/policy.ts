@@ -30,10 +30,14 @@ export interface Isolation {
   readonly policies: readonly string[];
 }
 
-/** Nothing for a pod that no policy selects, or that the API does not know (yet): then its agent waits. */
+/**
+ * Nothing for a pod that no policy selects. A pod that is wired and whose object is gone (deleted by force, or another has
+ * its name by now) still runs for a moment, and nothing says any more which policies are its own: it talks to nobody.
+ */
 export function compileIsolation(reader: NodeReader, local: LocalPod): Isolation[] {
-  const pod = reader.get("Pod", `${local.namespace}/${local.name}`);
-  if (pod === undefined) return [];
+  const found = reader.get("Pod", `${local.namespace}/${local.name}`);
+  const pod = local.netns !== undefined && found?.metadata.uid !== local.uid ? undefined : found;
+  if (pod === undefined) return local.netns === undefined ? [] : (["ingress", "egress"] as const).map((direction) => orphaned(local, direction));
   const policies = reader.inNamespace("NetworkPolicy", local.namespace).filter((policy) => selects(policy, pod));
   return (["ingress", "egress"] as const).flatMap((direction) => {
     const isolating = policies.filter((policy) => isolates(policy, direction));
@@ -42,6 +46,12 @@ export function compileIsolation(reader: NodeReader, local: LocalPod): Isolation
     const by = isolating.map((policy): Provenance => ({ kind: "NetworkPolicy", namespace: local.namespace, name: policy.metadata.name, field: "" }));
     return [isolation(local, direction, keys, by)];
   });
+}
+
+function orphaned(local: LocalPod, direction: Direction): Isolation {
+  const by: Provenance = { kind: "Pod", namespace: local.namespace, name: local.name, field: "metadata.uid" };
+  const made = isolation(local, direction, [], [by]);
+  return { ...made, drop: { ...made.drop, policies: [], text: `the object of this pod (uid ${local.uid}) is gone, and it still runs` } };
 }
 
 function isolation(local: LocalPod, direction: Direction, keys: readonly string[], policies: readonly Provenance[]): Isolation {
