@@ -7,7 +7,7 @@ import type { Container, Volume } from "#model/pod-parts.ts";
 import { sidecarName } from "./sidecar.ts";
 
 export interface NotHonoured {
-  /** "spec.containers[app].ports[0].hostPort". */
+  /** "spec.containers[app].resources.limits". */
   readonly field: string;
   readonly message: string;
 }
@@ -46,8 +46,6 @@ type Note = (field: string, asked: unknown, message: string) => void;
 function containerNotes(path: string, container: Container, note: Note): void {
   // The proxy is the mesh's own: what its container says is upstream's template, and its process is ours (sidecar.ts).
   if (container.name === sidecarName) return;
-  for (const [i, port] of (container.ports ?? []).entries())
-    note(`${path}.ports[${i}].hostPort`, port.hostPort, "no port of the node is opened; use a Service of type LoadBalancer");
   note(`${path}.resources.limits`, container.resources?.limits, "limits are not enforced");
   note(`${path}.volumeDevices`, container.volumeDevices, "there are no block devices");
   note(`${path}.restartPolicyRules`, container.restartPolicyRules, "the pod's restartPolicy counts");
