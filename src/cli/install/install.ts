@@ -9,6 +9,7 @@ import type { InstallSettings } from "#compile/install/settings.ts";
 import { manifestsYaml } from "#compile/install/yaml.ts";
 import { CONFIG_KEY, CONFIG_MAP, type KubernetesConfig } from "#model/kubernetes-config.ts";
 import type { ConfigMap, Namespace, Service } from "#model/core.ts";
+import type { ClusterApi } from "#cli/cluster-api.ts";
 import { CliError, type CliContext } from "#cli/context.ts";
 import { findKubernetes, openKubernetes, type KubernetesCluster } from "#cli/kubernetes/access.ts";
 import { Progress } from "#cli/progress.ts";
@@ -69,28 +70,37 @@ async function applyAndWait(context: CliContext, options: InstallOptions, signal
   const waiter: Waiter = { clock: context.host.clock, progress, api, signal, timeoutMs: options.timeout * 1000 };
 
   const { crds, gateway, rest, wanted } = await sorted(cluster, installManifests(settings), progress);
-  for (const namespace of rest.filter(({ kind }) => kind === "Namespace")) await applyObject(api, namespace);
-  await Promise.all(crds.map((crd) => applyObject(api, crd)));
+  const [namespaces, others] = [rest.filter(isNamespace), rest.filter((object) => !isNamespace(object))];
+  await applyInOrder(api, namespaces);
+  // Together: definitions take the API server long, and the programs wait for their kinds to be served.
+  await Promise.all([...crds.map((crd) => applyObject(api, crd)), applyInOrder(api, others)]);
   await waitForDefinitions(waiter, crds.map(objectPath));
   if (crds.length > 0) progress.say("definitions", `${crds.length} established`);
-  for (const object of rest.filter(({ kind }) => kind !== "Namespace")) await applyObject(api, object);
   const { removed, left } = await prune(api, wanted);
-  progress.say("applied", `${rest.length} objects`);
+  progress.say("applied", `${crds.length + rest.length + gateway.length} objects`);
   if (removed.length > 0) progress.say("removed", `of the installation before: ${removed.join(", ")}`);
   if (left.length > 0) progress.say("left", `of the installation before, because users' objects may be in it: ${left.join(", ")}`);
 
-  progress.say("control", await waitForControl(waiter, false));
+  const control = await waitForControl(waiter, false);
+  progress.say("control", control);
   await waitForInjector(waiter);
   // Only now, because the injector fills its pods in: before, they would be refused, and tried again ever more seldom.
   for (const object of gateway) await applyObject(api, object);
   progress.say("agents", await waitForAgents(waiter));
   progress.say("nodes", await waitForNodes(waiter));
-  if (settings.control.replicas > 1) progress.say("control", await waitForControl(waiter, true));
+  const all = await waitForControl(waiter, true);
+  if (all !== control) progress.say("control", all);
   if (gateway.length > 0) progress.say("gateway", `${await waitForGateway(waiter, settings.config.rootNamespace)}${await gatewayAddress(cluster, settings)}`);
   context.terminal.out(
     "\n  next  kubectl label namespace default istio-injection=enabled     pods that start from then on are in the mesh\n        weft status\n",
   );
   return 0;
+}
+
+const isNamespace = ({ kind }: Manifest): boolean => kind === "Namespace";
+
+async function applyInOrder(api: ClusterApi, objects: readonly Manifest[]): Promise<void> {
+  for (const object of objects) await applyObject(api, object);
 }
 
 async function factsOf(cluster: KubernetesCluster): Promise<ClusterFacts> {

@@ -1,7 +1,7 @@
 /** Why pods of Weft's own are not there yet: their state, and what the cluster said about them. */
 import type { Event, Pod } from "#model/core.ts";
 import type { ClusterApi } from "#cli/cluster-api.ts";
-import { describePod, hasCondition } from "#cli/up/waiting.ts";
+import { describePod, hasCondition, lastLogOf } from "#cli/up/waiting.ts";
 
 export interface PodGroup {
   readonly namespace: string;
@@ -17,6 +17,9 @@ export function isPodReady(pod: Pod): boolean {
   return pod.metadata.deletionTimestamp === undefined && hasCondition(pod.status?.conditions, "Ready");
 }
 
+/** Events that say what the pod's own state says. */
+const KNOWN_BY_STATE: ReadonlySet<string> = new Set(["BackOff", "Failed", "Unhealthy"]);
+
 /** "weft-agent-x (n1): agent: ErrImagePull: ...; FailedMount: ...". */
 export async function whyNotReady(api: ClusterApi, group: PodGroup): Promise<string> {
   const pods = (await listPods(api, group)).filter((pod) => pod.metadata.deletionTimestamp === undefined);
@@ -29,8 +32,8 @@ export async function whyNotReady(api: ClusterApi, group: PodGroup): Promise<str
     .filter((event) => event.type === "Warning" && about(event))
     .toSorted((a, b) => (timeOf(a) < timeOf(b) ? -1 : 1))
     .at(-1);
-  const warning = last === undefined || last.reason === "BackOff" ? "" : `; ${last.reason ?? ""}: ${oneLine(last.message ?? "")}`;
-  if (waiting !== undefined) return `${describePod(waiting)}${warning}`;
+  const warning = last === undefined || KNOWN_BY_STATE.has(last.reason ?? "") ? "" : `; ${last.reason ?? ""}: ${oneLine(last.message ?? "")}`;
+  if (waiting !== undefined) return `${describePod(waiting)}${(await lastLogOf(api, waiting)) || warning}`;
   return pods.length === 0 ? `no pod yet${warning}` : `${pods.length} Ready`;
 }
 

@@ -18,6 +18,11 @@ export interface Waiter {
   readonly timeoutMs: number;
 }
 
+/** Each look costs a busy API server something. */
+const POLL_MS = 250;
+const IMAGE_STEP =
+  "put the image into every node (npm run image; ctr -n k8s.io images import dist/weft-image.tar), or name one that nodes can get with --image";
+
 /** `next`: what to do when the time is up. */
 export async function waitFor(
   { clock, progress, signal, timeoutMs }: Waiter,
@@ -25,8 +30,10 @@ export async function waitFor(
   next: string,
   check: () => Promise<string | undefined>,
 ): Promise<void> {
-  const missing = await waitUntil(clock, progress, { label, timeoutMs, signal }, check);
-  if (missing !== undefined) throw new CliError(`${label}: waited ${Math.round(timeoutMs / 1000)} s: ${missing}; next: ${next}`, 1);
+  const missing = await waitUntil(clock, progress, { label, timeoutMs, signal, pollMs: POLL_MS }, check);
+  if (missing === undefined) return;
+  const step = /ErrImagePull|ImagePullBackOff|ErrImageNeverPull/.test(missing) ? IMAGE_STEP : next;
+  throw new CliError(`${label}: waited ${Math.round(timeoutMs / 1000)} s: ${missing}\n      next:  ${step}`, 1);
 }
 
 interface WithConditions {

@@ -58,7 +58,7 @@ interface Bundling {
 }
 
 /** NAME.mjs of each program, cni.cjs, and grpc-js.cjs, which programs load when they first need it; throws with the bundler's words. */
-export async function bundleForImage(host: BundlingHost, { sourceRoot, programs, into }: Omit<Bundling, "esbuild">): Promise<void> {
+export async function bundleForImage(host: BundlingHost, { sourceRoot, into }: Pick<Bundling, "sourceRoot" | "into">): Promise<void> {
   const esbuild = `${sourceRoot}/node_modules/.bin/esbuild`;
   await host.files.makeDirectory(into);
   await bundle(host, { esbuild, sourceRoot, programs, into });

@@ -102,7 +102,7 @@ function failingContainer(pod: Pod): string | undefined {
 }
 
 /** Why it fails is what it said last. */
-async function lastLogOf(api: ClusterApi, pod: Pod): Promise<string> {
+export async function lastLogOf(api: ClusterApi, pod: Pod): Promise<string> {
   const container = failingContainer(pod);
   if (container === undefined) return "";
   const { namespace = "default", name } = pod.metadata;

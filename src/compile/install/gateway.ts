@@ -9,7 +9,7 @@ const PORTS = [
   { name: "https", port: 443, targetPort: 8443 },
 ] as const;
 
-export function gateway({ config, gateway: chosen }: InstallSettings, hash: string): readonly Manifest[] {
+export function gateway({ config, gateway: chosen, imagePullPolicy }: InstallSettings, hash: string): readonly Manifest[] {
   const metadata = own(GATEWAY, { namespace: config.rootNamespace, labels: LABELS });
   return [
     {
@@ -32,7 +32,10 @@ export function gateway({ config, gateway: chosen }: InstallSettings, hash: stri
           },
           spec: {
             serviceAccountName: GATEWAY,
-            containers: [{ name: "istio-proxy", image: "auto", ports: PORTS.map(({ targetPort }) => ({ containerPort: targetPort, protocol: "TCP" })) }],
+            // The policy is said, or the API server takes "auto" for an image that is always pulled.
+            containers: [
+              { name: "istio-proxy", image: "auto", imagePullPolicy, ports: PORTS.map(({ targetPort }) => ({ containerPort: targetPort, protocol: "TCP" })) },
+            ],
           },
         },
       },
