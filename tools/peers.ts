@@ -35,3 +35,26 @@ export function findProgram(name: string): string | undefined {
   const folders = [...(process.env["PATH"] ?? "").split(":"), "/usr/local/sbin", "/usr/sbin", "/sbin"];
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
 }
+
+const HELM_VERSION = "v4.3.1";
+
+/** Helm builds from its Go module: four minutes of a processor, once, and only when asked for (`build`). */
+export function ensureHelm({ build }: { readonly build: boolean }): Peer {
+  const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "weft", "peers");
+  const folder = join(cache, `helm-${HELM_VERSION}`);
+  const program = join(folder, "helm");
+  if (existsSync(program)) return { path: program };
+  const install = `GOBIN=${folder} go install helm.sh/helm/v4/cmd/helm@${HELM_VERSION}`;
+  const go = findProgram("go");
+  if (!build || go === undefined) return { missing: "helm", install: go === undefined ? `${install} (needs Go)` : install };
+  const partial = `${folder}.${process.pid}`;
+  mkdirSync(partial, { recursive: true });
+  const result = spawnSync("nice", ["-n", "15", go, "install", `helm.sh/helm/v4/cmd/helm@${HELM_VERSION}`], {
+    encoding: "utf8",
+    cwd: partial,
+    env: { ...process.env, GOBIN: partial },
+  });
+  if (result.status === 0 && !existsSync(program)) renameSync(partial, folder);
+  rmSync(partial, { recursive: true, force: true });
+  return existsSync(program) ? { path: program } : { missing: "helm", install };
+}

@@ -44,6 +44,7 @@ const TASKS = {
   image: { command: ["tools/image/image.ts"], needs: { nft: "nftables" } },
   lint: { command: ["tools/lint.ts"] },
   golden: { command: ["tools/golden.ts"] },
+  chart: { command: ["tools/chart.ts"] },
   install: { command: undefined, needs: CLUSTER },
 };
 

@@ -39,7 +39,7 @@ export function customResourceDefinition(info: KindInfo, version: string): Manif
   return {
     apiVersion: "apiextensions.k8s.io/v1",
     kind: "CustomResourceDefinition",
-    metadata: own(crdName(info), { annotations: { ...approval(group), [VERSION_ANNOTATION]: version } }),
+    metadata: own(crdName(info), { annotations: { ...approval(group), ...KEPT, [VERSION_ANNOTATION]: version } }),
     spec: {
       group,
       names: { kind, listKind: `${kind}List`, plural, singular, shortNames, categories },
@@ -55,6 +55,9 @@ export function customResourceDefinition(info: KindInfo, version: string): Manif
     },
   };
 }
+
+/** `helm uninstall` must not take users' objects along. */
+const KEPT = { "helm.sh/resource-policy": "keep" } as const;
 
 /** Groups of *.k8s.io are Kubernetes' own: whoever emits one must say whether Kubernetes' people approved this very definition. */
 function approval(group: string): Readonly<Record<string, string>> {
