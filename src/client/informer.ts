@@ -28,8 +28,10 @@ export interface FollowOptions {
   readonly changed: (changes: readonly ObjectChange[]) => void;
   /** Narrows a kind: `{ Pod: { fieldSelector: "spec.nodeName=node-1" } }`. */
   readonly only?: { readonly [K in KindId]?: ListOptions };
-  /** A list or watch failed; it is tried again by itself. */
-  readonly onTrouble?: (kind: KindId, error: unknown) => void;
+  /** A list or watch failed; it is tried again by itself. `isNew`: the first time since all was well. */
+  readonly onTrouble?: (kind: KindId, error: unknown, isNew: boolean) => void;
+  /** After trouble: the server answers again. */
+  readonly onWell?: (kind: KindId) => void;
   /** The server has no such kind (`served` false), or has it now. */
   readonly onServed?: (kind: KindId, served: boolean) => void;
 }
@@ -76,7 +78,9 @@ class Follower implements FollowedWorld {
   readonly #served: ServedKinds;
   /** Kinds that were never listed. */
   readonly #unlisted: Set<KindId>;
+  /** Not known as they are now: not listed yet, or in trouble. */
   readonly #ailing: Set<KindId>;
+  readonly #troubled = new Set<KindId>();
   #tellReady: () => void = () => undefined;
   #pending: ObjectChange[] = [];
   #isScheduled = false;
@@ -128,8 +132,7 @@ class Follower implements FollowedWorld {
           continue;
         }
         if (!isExpired) {
-          this.#ailing.add(kind);
-          this.#options.onTrouble?.(kind, error);
+          this.#isTroubled(kind, error);
         }
         // Half of it at random, so that many clients do not come back in one moment.
         await this.#pause(isExpired ? 0 : waitMs * (0.5 + random.next() / 2));
@@ -148,13 +151,13 @@ class Follower implements FollowedWorld {
     signal.addEventListener("abort", stop, { once: true });
     // The server ends a watch in time. One that does not is not there any more, whatever its connection says.
     const overdue = clock.after((timeoutSeconds + OVERDUE_SECONDS) * 1000, () => watch.abort(new Error("the server did not end the watch in time"))).unref();
+    const opened = (): void => this.#isWell(kind);
     try {
-      for await (const event of this.#api.watch(kind, { ...only, resourceVersion: known.revision ?? "", timeoutSeconds, signal: watch.signal })) {
+      for await (const event of this.#api.watch(kind, { ...only, resourceVersion: known.revision ?? "", timeoutSeconds, signal: watch.signal, opened })) {
         known.heard();
         known.revision = event.object.metadata.resourceVersion ?? known.revision;
         if (event.type === "DELETED") this.#remove(kind, objectKey(event.object));
         else if (event.type !== "BOOKMARK") this.#set(kind, event.object);
-        this.#ailing.delete(kind);
       }
     } finally {
       overdue.cancel();
@@ -179,15 +182,26 @@ class Follower implements FollowedWorld {
         if (looks === 1) this.#options.onServed?.(kind, false);
         if (looks === 1 || looks === 2) this.#isAbsent(kind, looks);
       } catch (error) {
-        this.#ailing.add(kind);
-        this.#options.onTrouble?.(kind, error);
+        this.#isTroubled(kind, error);
       }
       await this.#pause(NOT_SERVED_MS * (0.5 + random.next() / 2));
     }
   }
 
-  #isAbsent(kind: KindId, looks: number): void {
+  #isTroubled(kind: KindId, error: unknown): void {
+    const isNew = !this.#troubled.has(kind);
+    this.#troubled.add(kind);
+    this.#ailing.add(kind);
+    this.#options.onTrouble?.(kind, error, isNew);
+  }
+
+  #isWell(kind: KindId): void {
     this.#ailing.delete(kind);
+    if (this.#troubled.delete(kind)) this.#options.onWell?.(kind);
+  }
+
+  #isAbsent(kind: KindId, looks: number): void {
+    this.#isWell(kind);
     if (looks > 1) for (const key of [...(this.#objects.get(kind)?.keys() ?? [])]) this.#remove(kind, key);
     if (this.#unlisted.delete(kind)) this.#schedule();
   }
@@ -201,7 +215,7 @@ class Follower implements FollowedWorld {
       this.#set(kind, object);
     }
     for (const key of gone) this.#remove(kind, key);
-    this.#ailing.delete(kind);
+    this.#isWell(kind);
     if (this.#unlisted.delete(kind)) this.#schedule();
     return resourceVersion;
   }

@@ -11,6 +11,8 @@ export interface WatchOptions {
   /** The server ends the watch after this; default 5 minutes. */
   readonly timeoutSeconds?: number;
   readonly signal?: AbortSignal;
+  /** The server has begun to answer. */
+  readonly opened?: () => void;
 }
 
 /** A bookmark's object has only a resourceVersion: everything up to it has been seen. */
@@ -32,6 +34,7 @@ export async function* watchEvents<T extends KubeObject>(request: Request, path:
   const { resourceVersion, labelSelector, fieldSelector, timeoutSeconds = 300, signal } = options;
   const query = { watch: "true", allowWatchBookmarks: "true", resourceVersion, labelSelector, fieldSelector, timeoutSeconds: String(timeoutSeconds) };
   const response = await request("GET", path, { query, timeoutMs: BEGINS_WITHIN_MS, ...(signal === undefined ? {} : { signal }) });
+  options.opened?.();
   for await (const line of linesOf(response.chunks())) {
     const event = JSON.parse(line) as { readonly type: string; readonly object: unknown };
     if (event.type === "ERROR") throw new ApiRefusal(`watch ${path}`, statusOf(500, JSON.stringify(event.object)));

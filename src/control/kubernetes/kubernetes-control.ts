@@ -87,10 +87,12 @@ class Replica implements KubernetesControl {
     this.#followed = followWorld(api, meshKinds, {
       host,
       changed: (changes) => this.#changed(changes),
-      onTrouble: (kind, error) => {
+      onTrouble: (kind, error, isNew) => {
         this.#metrics.troubled(kind);
-        log.warn("cannot follow a kind and will try again", { object: kind, error });
+        // An hour without the API server is one trouble, not a thousand.
+        log[isNew ? "warn" : "debug"]("cannot follow a kind and will try again", { object: kind, error });
       },
+      onWell: (kind) => log.info("follows a kind again", { object: kind }),
       onServed: (kind, served) => log.info(served ? "a kind is there now" : "the API server does not have a kind; it is waited for", { object: kind }),
     });
     this.#root = keepMeshRoot(host, { api, log, namespace });

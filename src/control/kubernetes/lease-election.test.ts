@@ -116,8 +116,8 @@ test("one that is not the leader stops without touching the lease", async () => 
   assert.deepEqual([before, office.lease?.spec?.holderIdentity], ["a", "a"]);
 });
 
-test("over a hundred histories of cuts there are never two leaders", async () => {
-  for (let seed = 1; seed <= 100; seed++) {
+test("over thirty histories of cuts there are never two leaders", async () => {
+  for (let seed = 1; seed <= 30; seed++) {
     const office = new Office();
     const replicas = ["a", "b", "c"].map((name) => office.replica(name));
     const random = office.world.random(`cuts ${seed}`);

@@ -85,14 +85,17 @@ class Candidate implements Election {
   async #run(): Promise<void> {
     const { clock, random } = this.#host;
     const { signal } = this.#stopping;
+    let isNew = true;
     while (!signal.aborted) {
       const askedAtMs = clock.monotonic();
       try {
         if (!(await this.#acquire())) this.#depose("another replica holds the lease");
         // An answer that comes late is about a time that is over.
         else if (clock.monotonic() - askedAtMs < RENEW_WITHIN_MS && !signal.aborted) this.#elect(askedAtMs);
+        isNew = true;
       } catch (error) {
-        this.#options.log.warn("could not renew or read the lease and will try again", { object: this.#name, error });
+        this.#options.log[isNew ? "warn" : "debug"]("could not renew or read the lease and will try again", { object: this.#name, error });
+        isNew = false;
       }
       try {
         await clock.sleep(RETRY_MS * (this.#isLeader ? 1 : 1 + random.next() / 5), signal);

@@ -43,7 +43,7 @@ export function keepMeshRoot(host: Pick<Host, "clock" | "random">, { api, log, n
     host,
     only: { Secret: named(SECRET), ConfigMap: named(CONFIG_MAP) },
     changed: () => loop.add(WORK),
-    onTrouble: (kind, error) => log.warn("cannot follow the mesh's root and will try again", { object: kind, error }),
+    onTrouble: (kind, error, isNew) => log[isNew ? "warn" : "debug"]("cannot follow the mesh's root and will try again", { object: kind, error }),
   });
   let heard = false;
   void followed.ready.then(() => {

@@ -65,19 +65,15 @@ export class NamedSecrets {
   #follow(key: string): FollowedWorld {
     const { api, log, changed } = this.#options;
     const { namespace, name } = splitKey(key);
-    let isTroubled = false;
     return followWorld(api, ["Secret"], {
       host: this.#host,
       only: { Secret: { namespace, fieldSelector: `metadata.name=${name}` } },
       changed: (changes) => {
-        isTroubled = false;
         if (changes.length > 0) changed(changes);
       },
-      onTrouble: (_, error) => {
-        // Once a trouble: one that may not be read stays so until somebody changes a role.
-        if (!isTroubled) log.warn("cannot read a Secret that a Gateway names and will try again", { object: `Secret ${key}`, error });
-        isTroubled = true;
-      },
+      // One that may not be read stays so until somebody changes a role.
+      onTrouble: (_, error, isNew) =>
+        log[isNew ? "warn" : "debug"]("cannot read a Secret that a Gateway names and will try again", { object: `Secret ${key}`, error }),
     });
   }
 
