@@ -12,8 +12,8 @@ export interface ProxySettings {
 }
 
 const PREFIX = "sidecar.istio.io/";
-/** An idle proxy has 60 to 90 MB; limits are Istio's. */
-const DEFAULTS = { requests: { cpu: "50m", memory: "96Mi" }, limits: { cpu: "2", memory: "1Gi" } };
+/** Istio's. An idle proxy has 60 to 90 MB. */
+const DEFAULTS = { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2", memory: "1Gi" } };
 /** Read elsewhere: whether to inject, and what to take over (compile/interception). */
 const READ_ELSEWHERE: readonly string[] = ["inject", "status", "interceptionMode"];
 const QUANTITIES: Readonly<Record<string, readonly ["requests" | "limits", "cpu" | "memory"]>> = {

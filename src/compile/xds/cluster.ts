@@ -7,7 +7,6 @@ import {
   ClusterSchema,
 } from "#wire/envoy/gen/envoy/config/cluster/v3/cluster_pb.ts";
 import { BindConfigSchema, type BindConfig } from "#wire/envoy/gen/envoy/config/core/v3/address_pb.ts";
-import { SocketOption_SocketState } from "#wire/envoy/gen/envoy/config/core/v3/socket_option_pb.ts";
 import type { TransportSocketSchema } from "#wire/envoy/gen/envoy/config/core/v3/base_pb.ts";
 import type { Balancing, TrafficPolicy } from "#compile/mesh/destination-rule.ts";
 import type { EncodedResource } from "#model/plan/proxy-plan.ts";
@@ -82,18 +81,14 @@ function originalDestination(name: string, bind: { readonly upstreamBindConfig?:
   return encodeResource(ClusterSchema, name, cluster, by);
 }
 
-/** SOL_SOCKET and SO_MARK of Linux, and the mark that exempts a proxy's sockets from interception. */
-const mark = { level: 1n, name: 36n, value: 0x539n };
-
 /**
  * What goes to the application comes from an address of its own: by it the pod's rules know these connections from those of
- * a pod that calls itself through a service, which do pass the proxy. The mark stands here again because a cluster's own
- * binding replaces the bootstrap's.
+ * a pod that calls itself through a service, which do pass the proxy. They need no mark beside it: they stay in the pod. (A
+ * cluster's own binding replaces the bootstrap's, which has the mark where proxies have the capability for one.)
  */
 function toApplication(): { readonly upstreamBindConfig: BindConfig } {
-  const option = { level: mark.level, name: mark.name, value: { case: "intValue" as const, value: mark.value }, state: SocketOption_SocketState.STATE_PREBIND };
   const sourceAddress = { address: "127.0.0.6", portSpecifier: { case: "portValue" as const, value: 0 } };
-  return { upstreamBindConfig: create(BindConfigSchema, { sourceAddress, socketOptions: [option] }) };
+  return { upstreamBindConfig: create(BindConfigSchema, { sourceAddress }) };
 }
 
 export function passthrough(): EncodedResource {
