@@ -34,6 +34,10 @@ const { values: options } = parseArgs({
   },
 });
 
+/** Of what a program said before it failed: how it began is in the first line, why in the last ones. */
+const REASON_LINES = 2;
+const REASON_COLUMNS = 300;
+
 type Whose = "theirs" | "ours";
 
 interface Part {
@@ -52,7 +56,8 @@ async function take(parts: readonly Part[]): Promise<Figures> {
     try {
       Object.assign(figures, await measure());
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const said = (error instanceof Error ? error.message : String(error)).trim().split("\n");
+      const reason = [said[0], ...said.slice(1).slice(-REASON_LINES)].map((line) => line?.slice(0, REASON_COLUMNS)).join("\n  ");
       figures[what] = reason;
       progress(`${what}: ${reason}`);
     }

@@ -3,7 +3,7 @@
  * without a container engine and without running anything of it: the same commit, dependencies and Debian packages give
  * the same bytes. Load it with `ctr -n k8s.io images import`, `docker load -i` or `skopeo copy oci-archive:`.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -45,12 +45,10 @@ async function main(): Promise<void> {
     throw new Error(`--name ${name}: give registry and tag, such as localhost/weft:${VERSION}; nodes would add a registry of their own`);
   if (process.arch !== "x64") throw new Error(`images are made for x86-64, and on it; this machine is ${process.arch}`);
   const output = resolve(values.output);
-  const programs = IMAGE_PROGRAMS.filter((program) => existsSync(join(root, `src/bin/${program}.ts`)));
-  for (const program of IMAGE_PROGRAMS.filter((each) => !programs.includes(each))) step(`without ${program}: there is no src/bin/${program}.ts`);
-  step(`bundling ${programs.length + 1} programs`);
+  step(`bundling ${IMAGE_PROGRAMS.length + 1} programs`);
   const bundles = mkdtempSync(join(tmpdir(), "weft-image-"));
   try {
-    await bundleForImage(realHost(), { sourceRoot: root, programs, into: bundles });
+    await bundleForImage(realHost(), { sourceRoot: root, into: bundles });
     step("collecting Node, nft and their libraries");
     const base = baseLayer(root);
     step("packing");
@@ -66,7 +64,7 @@ async function main(): Promise<void> {
       },
       layers: [
         { what: "Node, nft and their libraries", entries: [...base.entries, ...cniRuntimeLinks(base.runtime)] },
-        { what: `Weft ${VERSION}`, entries: programLayer(bundles, programs, base.runtime) },
+        { what: `Weft ${VERSION}`, entries: programLayer(bundles, base.runtime) },
       ],
     });
     if (archive.bytes.length > LIMIT_MB * MB) throw new Error(`the image has ${megabytes(archive.bytes.length)}, and at most ${LIMIT_MB} MB are wanted`);

@@ -1,6 +1,7 @@
 /** The image's upper layer, which changes with every commit: the programs' bundles, the command `weft`, and the CNI plugin's folder. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { IMAGE_PROGRAMS } from "#cli/up/bundled-programs.ts";
 import { type CniRuntime, digestOf } from "./base-layer.ts";
 import { launcher } from "./launcher.ts";
 import type { TarEntry } from "./tar.ts";
@@ -11,12 +12,12 @@ const CNI_FOLDER = "opt/weft/cni";
 const CNI_ON_NODE = "/opt/cni/bin/weft-cni.d";
 
 /** `bundles`: where NAME.mjs of each program, cni.cjs and grpc-js.cjs were made. */
-export function programLayer(bundles: string, programs: readonly string[], runtime: CniRuntime): readonly TarEntry[] {
+export function programLayer(bundles: string, runtime: CniRuntime): readonly TarEntry[] {
   const cni = readFileSync(join(bundles, "cni.cjs"));
   const script = `cni-${digestOf([{ path: "cni.cjs", bytes: cni }])}.cjs`;
   const onNode = `${CNI_ON_NODE}/node-${runtime.digest}`;
   return [
-    ...programs.map((name): TarEntry => ({ path: `opt/weft/${name}.mjs`, kind: "file", bytes: readFileSync(join(bundles, `${name}.mjs`)), mode: 0o644 })),
+    ...IMAGE_PROGRAMS.map((name): TarEntry => ({ path: `opt/weft/${name}.mjs`, kind: "file", bytes: readFileSync(join(bundles, `${name}.mjs`)), mode: 0o644 })),
     // By the name that host/real/rpc.ts requires.
     { path: "opt/weft/node_modules/@grpc/grpc-js/index.js", kind: "file", bytes: readFileSync(join(bundles, "grpc-js.cjs")), mode: 0o644 },
     { path: "usr/local/bin/weft", kind: "file", bytes: Buffer.from(ENTRY), mode: 0o755 },

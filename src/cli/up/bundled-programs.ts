@@ -61,7 +61,7 @@ interface Bundling {
 export async function bundleForImage(host: BundlingHost, { sourceRoot, into }: Pick<Bundling, "sourceRoot" | "into">): Promise<void> {
   const esbuild = `${sourceRoot}/node_modules/.bin/esbuild`;
   await host.files.makeDirectory(into);
-  await bundle(host, { esbuild, sourceRoot, programs, into });
+  await bundle(host, { esbuild, sourceRoot, programs: IMAGE_PROGRAMS, into });
   const grpc = `${sourceRoot}/node_modules/@grpc/grpc-js/build/src/index.js`;
   await run(host, sourceRoot, [esbuild, grpc, ...COMMON_OPTIONS, "--format=cjs", `--outfile=${into}/grpc-js.cjs`]);
   // Loads faster than a module, and pods wait for it (docs/adr/0008).
