@@ -20,6 +20,8 @@ export interface PortEndpoints {
   readonly cluster: readonly PortEndpoint[];
   /** For who must be served by this node. */
   readonly local: readonly PortEndpoint[];
+  /** Addresses of this node's that are ready. */
+  readonly readyHere: readonly string[];
   /** In neither, but may have connections: terminating, not ready for the moment, or not preferred any more. */
   readonly draining: readonly PortEndpoint[];
 }
@@ -41,7 +43,7 @@ export function endpointsOf(slices: readonly EndpointSlice[], port: ServicePort,
   const readyHere = ready.filter(isLocal);
   const local = readyHere.length > 0 ? readyHere : serving.filter(isLocal);
   const chosen = new Set([...cluster, ...local]);
-  return { cluster, local, draining: candidates.filter((each) => !chosen.has(each)) };
+  return { cluster, local, readyHere: readyHere.map(({ ip }) => ip), draining: candidates.filter((each) => !chosen.has(each)) };
 }
 
 function candidatesOf(slice: EndpointSlice, port: ServicePort): Candidate[] {

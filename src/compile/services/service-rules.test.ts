@@ -240,6 +240,11 @@ const cases: readonly { readonly name: string; readonly objects: readonly KubeOb
     objects: [service({}), slice([at(C, {}, { forZones: [{ name: "z2" }] })])],
     want: ["10.96.0.20 tcp 80 -> C:8080"],
   },
+  {
+    name: "who serves a Service himself says so by a label",
+    objects: [{ ...service({}), metadata: { name: "web", namespace: "shop", labels: { "service.kubernetes.io/service-proxy-name": "mine" } } }, slice([at(A)])],
+    want: [],
+  },
   { name: "a headless Service has no address", objects: [service({ clusterIP: "None", clusterIPs: ["None"] }), slice([at(A)])], want: [] },
 ];
 
@@ -293,11 +298,10 @@ test("what a Service asks for in vain is said", () => {
 
 test("load balancers are told how many endpoints are here", () => {
   const balancer = { type: "LoadBalancer", externalTrafficPolicy: "Local", healthCheckNodePort: 32000 };
-  const plan = planOf([service(balancer), slice([at(A), at(B), at(C)])]);
-  assert.deepEqual(
-    plan.healthChecks.map(({ port, name, localEndpoints }) => ({ port, name, localEndpoints })),
-    [{ port: 32000, name: "web", localEndpoints: 2 }],
-  );
+  const told = (ends: readonly End[]) =>
+    planOf([service(balancer), slice(ends)]).healthChecks.map(({ port, name, localEndpoints }) => ({ port, name, localEndpoints }));
+  assert.deepEqual(told([at(A), at(B), at(C)]), [{ port: 32000, name: "web", localEndpoints: 2 }]);
+  assert.deepEqual(told([at(A, terminating), at(C)]), [{ port: 32000, name: "web", localEndpoints: 0 }], "what terminates serves, but asks for no more");
 });
 
 test("ranges of sources do not overlap, and two Services with one address do not either", () => {

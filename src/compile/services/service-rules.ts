@@ -65,7 +65,12 @@ export class ServiceElementsBuilder {
     return [...this.#notes];
   }
 
-  add({ ip, port, policy, sourceRanges, by }: Frontend, protocol: "tcp" | "udp", { cluster, local, draining }: PortEndpoints, seconds: number): void {
+  add(
+    { ip, port, policy, sourceRanges, by }: Frontend,
+    protocol: "tcp" | "udp",
+    { cluster, local, draining }: Omit<PortEndpoints, "readyHere">,
+    seconds: number,
+  ): void {
     const key = [ip, protocol, String(port)];
     const text = this.#comment(by);
     const goto = (chain: string): MapElement => ({ key, value: { kind: "goto", chain }, comment: text });
@@ -118,7 +123,7 @@ export class ServiceElementsBuilder {
 
 export function compileService(reader: NodeReader, key: string): ServiceRules | undefined {
   const service = reader.get("Service", key);
-  if (service === undefined || service.spec.type === "ExternalName") return undefined;
+  if (service === undefined || service.spec.type === "ExternalName" || isForAnother(service)) return undefined;
   const slices = reader.slicesOf(key);
   const self = () => reader.self();
   const found = new ServiceElementsBuilder();
@@ -127,7 +132,7 @@ export function compileService(reader: NodeReader, key: string): ServiceRules | 
     const frontends = port.protocol === "SCTP" ? [] : frontendsOf(service, port, index, self);
     if (frontends.length === 0) continue;
     const endpoints = endpointsOf(slices, port, self);
-    for (const { ip } of endpoints.local) local.add(ip);
+    for (const ip of endpoints.readyHere) local.add(ip);
     for (const frontend of frontends) found.add(frontend, protocolOf(port), endpoints, secondsOf(service));
   }
   const by = (field: string): Provenance => ({ kind: "Service", namespace: service.metadata.namespace ?? "", name: service.metadata.name, field });
@@ -143,6 +148,11 @@ export function compileService(reader: NodeReader, key: string): ServiceRules | 
 export function elementsOf(found: ServiceElementsBuilder): Omit<ServiceRules, "clusterAddresses" | "loadBalancerAddresses" | "healthChecks" | "problems"> {
   const { services, inside, endpoints, refused, marks, sticky, restricted, allowed, chains, balanced, notes } = found;
   return { services, inside, endpoints, refused, marks, sticky, restricted, allowed, chains, balanced, notes };
+}
+
+/** By these labels a Service says that nodes leave it alone: who made it serves it. Its names are answered. */
+function isForAnother({ metadata: { labels = {} } }: Service): boolean {
+  return ["service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"].some((label) => labels[label] !== undefined);
 }
 
 const DEFAULT_AFFINITY_SECONDS = 10_800;

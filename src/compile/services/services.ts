@@ -110,6 +110,17 @@ function hooks(settings: NodeSettings): Chain[] {
     { name: "translate-own", base: { type: "nat", hook: "output", priority: -100, policy: "accept" }, rules: translate([]) },
     { name: "refuse-arriving", base: { type: "filter", hook: "prerouting", priority: -90, policy: "accept" }, rules: refuse },
     { name: "refuse-own", base: { type: "filter", hook: "output", priority: -90, policy: "accept" }, rules: refuse },
+    {
+      name: "valid",
+      base: { type: "filter", hook: "forward", priority: -5, policy: "accept" },
+      rules: [
+        {
+          matches: [is("ct state", "invalid")],
+          statements: [{ kind: "drop" }],
+          comment: "what belongs to no connection is not translated: a client that sees an endpoint's own address breaks off",
+        },
+      ],
+    },
     { name: "source", base: { type: "nat", hook: "postrouting", priority: 100, policy: "accept" }, rules: masquerade(settings) },
   ];
 }
