@@ -1,6 +1,6 @@
 /**
- * The Helm chart, generated from the functions that `weft install` uses: path below charts/weft -> text. Objects that a flag
- * or a profile takes away are found by rendering with and without it; an object that would differ otherwise is a fault here.
+ * The Helm chart, generated from the functions that `weft install` uses: path below charts/weft -> text. What a flag or a
+ * profile takes away, brings or changes is found by rendering with and without it.
  */
 import { installManifests, type ConfigWriting } from "#compile/install/install.ts";
 import { describeObject, objectPath, type Manifest } from "#compile/install/manifest.ts";
@@ -52,26 +52,27 @@ interface Conditional {
   readonly conditions: readonly string[];
 }
 
+/** An object is written once for each form that it has: a role may have fewer rules with another profile. */
 function conditionalObjects(): readonly Conditional[] {
   const render = (profile: Profile, off: readonly string[] = []) =>
-    new Map(installManifests(markedSettings(profile, off), writing).map((each) => [objectPath(each), each]));
-  const variants = PROFILES.flatMap((profile) => [
-    { profile, flag: undefined, objects: render(profile) },
-    ...FLAGS.map((flag) => ({ profile, flag, objects: render(profile, [flag]) })),
-  ]);
-  const all = new Map(variants.flatMap(({ objects }) => [...objects]));
-  return [...all].map(([path, manifest]) => {
-    const text = JSON.stringify(manifest);
-    const differing = variants.find(({ objects }) => objects.has(path) && JSON.stringify(objects.get(path)) !== text);
-    if (differing !== undefined)
-      throw new Error(
-        `${describeObject(manifest)} differs with profile ${differing.profile}${differing.flag === undefined ? "" : ` without ${differing.flag}`}: the chart can only leave it out`,
-      );
-    const profiles = variants.filter(({ flag, objects }) => flag === undefined && objects.has(path)).map(({ profile }) => profile);
-    const flags = FLAGS.filter((wanted) => variants.some(({ profile, flag, objects }) => flag === wanted && profiles.includes(profile) && !objects.has(path)));
-    const ofProfile = profiles.length === PROFILES.length ? [] : profiles.map((profile) => `(eq .Values.profile "${profile}")`);
-    return { manifest, conditions: [...flags.map((flag) => `.Values.${flag}`), ...ofProfile] };
+    new Map(installManifests(markedSettings(profile, off), writing).map((each) => [formOf(each), each]));
+  const variants = PROFILES.map((profile) => ({ profile, base: render(profile), without: FLAGS.map((flag) => ({ flag, objects: render(profile, [flag]) })) }));
+  const all = new Map(variants.flatMap(({ base, without }) => [...base, ...without.flatMap(({ objects }) => [...objects])]));
+  return [...all].map(([form, manifest]) => {
+    const having = variants.filter(({ base, without }) => base.has(form) || without.some(({ objects }) => objects.has(form)));
+    const flags = having.map(({ base, without }) =>
+      without.filter(({ objects }) => objects.has(form) !== base.has(form)).map(({ flag }) => (base.has(form) ? `.Values.${flag}` : `(not .Values.${flag})`)),
+    );
+    const [first = []] = flags;
+    if (!flags.every((each) => each.join() === first.join()))
+      throw new Error(`${describeObject(manifest)} depends on flags by profile, which the chart cannot say`);
+    const ofProfile = having.length === PROFILES.length ? [] : having.map(({ profile }) => `(eq .Values.profile "${profile}")`);
+    return { manifest, conditions: [...first, ...ofProfile] };
   });
+}
+
+function formOf(manifest: Manifest): string {
+  return `${objectPath(manifest)} ${JSON.stringify(manifest)}`;
 }
 
 function template(objects: readonly Conditional[]): string {

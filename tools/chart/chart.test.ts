@@ -49,6 +49,7 @@ const cases: readonly Case[] = [
       "control.replicas=3",
       "gateway.replicas=2",
       "gateway.serviceType=NodePort",
+      "gateway.allSecrets=true",
       "crds.install=false",
       "dns.service=false",
     ],
@@ -56,7 +57,7 @@ const cases: readonly Case[] = [
     settings: {
       imagePullPolicy: "Always",
       control: { replicas: 3 },
-      gateway: { install: true, replicas: 2, serviceType: "NodePort" },
+      gateway: { install: true, replicas: 2, serviceType: "NodePort", allSecrets: true },
       crds: { install: false },
       dns: { service: false },
     },
@@ -64,7 +65,7 @@ const cases: readonly Case[] = [
   {
     name: "without the gateway",
     set: ["gateway.install=false"],
-    settings: { gateway: { install: false, replicas: 1, serviceType: "LoadBalancer" } },
+    settings: { gateway: { install: false, replicas: 1, serviceType: "LoadBalancer", allSecrets: false } },
   },
 ];
 
@@ -73,7 +74,7 @@ function settingsOf({ config, settings }: Case): InstallSettings {
     version: VERSION,
     imagePullPolicy: "IfNotPresent",
     control: { replicas: 2 },
-    gateway: { install: true, replicas: 1, serviceType: "LoadBalancer" },
+    gateway: { install: true, replicas: 1, serviceType: "LoadBalancer", allSecrets: false },
     crds: { install: true },
     dns: { service: true },
     ...settings,

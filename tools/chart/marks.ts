@@ -20,7 +20,12 @@ export function markedSettings(profile: Profile, off: readonly string[] = []): I
     config: { ...KUBERNETES_DEFAULTS, ...(config as unknown as KubernetesConfig), image: mark("image"), profile },
     imagePullPolicy: mark("imagePullPolicy"),
     control: { replicas: count("control.replicas") },
-    gateway: { install: flag("gateway.install"), replicas: count("gateway.replicas"), serviceType: mark("gateway.serviceType") },
+    gateway: {
+      install: flag("gateway.install"),
+      replicas: count("gateway.replicas"),
+      serviceType: mark("gateway.serviceType"),
+      allSecrets: flag("gateway.allSecrets"),
+    },
     crds: { install: flag("crds.install") },
     dns: { service: flag("dns.service") },
   };

@@ -9,7 +9,7 @@ const LOAD_BALANCERS = "10.77.1.0/24";
 export async function installWeft(cluster: KubernetesCluster): Promise<string> {
   const image = await provideWeftImage(cluster);
   progress(`weft install --profile ${cluster.profile} --wait`);
-  const ours = cluster.peer === undefined ? [] : ["--set", `loadBalancerCIDR=${LOAD_BALANCERS}`];
+  const ours = cluster.peer === undefined ? [] : ["--set", `loadBalancerCIDR=${LOAD_BALANCERS}`, "--set", "gateway.allSecrets=true"];
   if (cluster.peer !== undefined) await routeLoadBalancers(cluster);
   const { code, stdout, stderr } = await cluster.weft("install", "--profile", cluster.profile, "--image", image, ...ours, "--wait");
   if (code !== 0) throw new Error(`weft install --wait ended with ${code}: ${(stderr + stdout).trim().split("\n").slice(-15).join("\n")}`);

@@ -36,7 +36,12 @@ export function settingsFrom({ profile, image, set }: InstallFlags, facts: Clust
     config,
     imagePullPolicy: String(values["imagePullPolicy"]),
     control: { replicas: Number(values["control.replicas"]) },
-    gateway: { install: values["gateway.install"] === true, replicas: Number(values["gateway.replicas"]), serviceType: String(values["gateway.serviceType"]) },
+    gateway: {
+      install: values["gateway.install"] === true,
+      replicas: Number(values["gateway.replicas"]),
+      serviceType: String(values["gateway.serviceType"]),
+      allSecrets: values["gateway.allSecrets"] === true,
+    },
     crds: { install: values["crds.install"] === true },
     dns: { service: values["dns.service"] === true },
   };

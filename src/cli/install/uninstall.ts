@@ -5,8 +5,8 @@
  */
 import { configHash, configText } from "#compile/install/config-map.ts";
 import { crdKinds, crdName } from "#compile/install/crds.ts";
-import { AGENT, CONFIG_HASH_ANNOTATION, CONTROL, describeObject, GATEWAY, SYSTEM, WEBHOOK } from "#compile/install/manifest.ts";
-import { gatewayClasses, gatewayController } from "#compile/mesh/settings.ts";
+import { AGENT, CONFIG_HASH_ANNOTATION, CONTROL, describeObject, GATEWAY, INSTALLATION, SYSTEM, WEBHOOK } from "#compile/install/manifest.ts";
+import { gatewayController } from "#compile/mesh/settings.ts";
 import { contains, parseCidr, parseIp } from "#lib/ip.ts";
 import type { ConfigMap, Pod, Service } from "#model/core.ts";
 import type { GatewayClass } from "#model/gateway-api.ts";
@@ -167,7 +167,7 @@ async function removeGatewayClasses(api: ClusterApi): Promise<void> {
   const path = "/apis/gateway.networking.k8s.io/v1/gatewayclasses";
   const there = await api.find<{ readonly items?: readonly GatewayClass[] }>(path);
   for (const { metadata, spec } of there?.items ?? []) {
-    if (spec.controllerName === gatewayController && gatewayClasses.has(metadata.name)) await deleteObject(api, `${path}/${metadata.name}`);
+    if (spec.controllerName === gatewayController && metadata.labels?.[INSTALLATION.key] !== undefined) await deleteObject(api, `${path}/${metadata.name}`);
   }
 }
 

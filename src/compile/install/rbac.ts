@@ -4,10 +4,13 @@
  */
 import { kindsWithStatus } from "#compile/status/kinds-with-status.ts";
 import { KINDS } from "#model/kinds.ts";
-import { CONFIG_MAP } from "#model/kubernetes-config.ts";
+import type { KubernetesConfig } from "#model/kubernetes-config.ts";
 import { crdKinds } from "./crds.ts";
 import { AGENT, CONTROL, GATEWAY, own, SYSTEM, WEBHOOK, type Manifest } from "./manifest.ts";
 import type { InstallSettings } from "./settings.ts";
+
+const RBAC = "rbac.authorization.k8s.io/v1";
+const GATEWAY_SECRETS = "weft-gateway-secrets";
 
 interface Rule {
   readonly apiGroups: readonly string[];
@@ -36,72 +39,91 @@ function customRules(verbs: readonly string[], resource: (plural: string) => str
 }
 
 const controlRules: readonly Rule[] = [
-  // src/control/control.ts compiles the mesh from these. Secrets: certificates of gateways, in any namespace that a Gateway names.
-  rule("", ["namespaces", "nodes", "pods", "services", "serviceaccounts", "secrets"], follow),
+  // src/control/kubernetes/mesh-kinds.ts: what the mesh is compiled from.
+  rule("", ["namespaces", "pods", "services"], follow),
   rule("discovery.k8s.io", ["endpointslices"], follow),
   ...customRules(follow, (plural) => plural),
   // src/control/mesh-status.ts: what of an object is in force.
   ...customRules(
-    ["patch", "update"],
+    ["patch"],
     (plural) => `${plural}/status`,
     kindsWithStatus.map((id) => KINDS[id]),
   ),
-  // The leader makes GatewayClasses when they are missing: in manifests they could not stand beside their own definition.
+  // src/control/kubernetes/gateway-classes.ts.
   rule("gateway.networking.k8s.io", ["gatewayclasses"], ["create"]),
   // src/control/endpoints/load-balancers.ts.
-  rule("", ["services/status"], ["patch", "update"]),
+  rule("", ["services/status"], ["patch"]),
   // src/control/events.ts.
   rule("", ["events"], ["create", "patch"]),
-  // src/control/callers.ts: which node an agent's token is of.
+  // src/control/kubernetes/node-tokens.ts: which node an agent's token is of.
   rule("authentication.k8s.io", ["tokenreviews"], ["create"]),
-  // The leader puts the webhook's caBundle there.
-  rule("admissionregistration.k8s.io", ["mutatingwebhookconfigurations"], [...follow, "patch", "update"], [WEBHOOK]),
+  // src/control/kubernetes/ca-bundle.ts.
+  rule("admissionregistration.k8s.io", ["mutatingwebhookconfigurations"], ["list", "watch", "patch"], [WEBHOOK]),
 ];
 
 const controlSystemRules: readonly Rule[] = [
-  // Leader election.
+  // src/control/kubernetes/lease-election.ts.
   rule("coordination.k8s.io", ["leases"], ["create"]),
-  rule("coordination.k8s.io", ["leases"], ["get", "update", "patch"], [CONTROL]),
-  // The root of the mesh, made by the first leader; its certificate for everybody.
+  rule("coordination.k8s.io", ["leases"], ["get", "update"], [CONTROL]),
+  // src/control/kubernetes/mesh-root.ts: made by the first leader, its certificate for everybody.
   rule("", ["secrets", "configmaps"], ["create"]),
-  rule("", ["secrets"], ["get", "update", "patch"], ["weft-ca"]),
-  rule("", ["configmaps"], [...follow, "update", "patch"], ["weft-root"]),
+  rule("", ["secrets"], follow, ["weft-ca"]),
+  rule("", ["configmaps"], [...follow, "patch"], ["weft-root"]),
 ];
 
-const agentRules: readonly Rule[] = [
-  // src/agent/cluster-state.ts: what a node's plan is compiled from.
-  rule("", ["namespaces", "nodes", "pods", "services"], follow),
+/** src/control/kubernetes/named-secrets.ts: certificates of gateways. */
+const secretRules: readonly Rule[] = [rule("", ["secrets"], follow)];
+
+/** src/agent/node-agent.ts and policies-known.ts: what a node's plan is compiled from. */
+const agentRules: { readonly [P in KubernetesConfig["profile"]]: readonly Rule[] } = {
+  full: [
+    rule("", ["namespaces", "nodes", "pods", "services"], follow),
+    rule("discovery.k8s.io", ["endpointslices"], follow),
+    rule("networking.k8s.io", ["networkpolicies"], follow),
+    // src/agent/report.ts: the node's network is up; what a node cannot do.
+    rule("", ["nodes/status"], ["patch"]),
+    rule("", ["events"], ["create"]),
+  ],
+  mesh: [rule("", ["pods"], follow), rule("", ["nodes/status"], ["patch"]), rule("", ["events"], ["create"])],
+};
+
+const agentSystemRules: readonly Rule[] = [
+  // src/agent/kubernetes/control-plane.ts: where the control plane is, and what agents trust there.
+  rule("", ["configmaps"], follow, ["weft-root"]),
+  rule("", ["services"], follow),
   rule("discovery.k8s.io", ["endpointslices"], follow),
-  rule("networking.k8s.io", ["networkpolicies"], follow),
-  // src/agent/report.ts: condition NetworkUnavailable, which a cloud's controllers wait for.
-  rule("", ["nodes/status"], ["patch"]),
-  // What a pod asks for and does not get is said on the pod.
-  rule("", ["events"], ["create", "patch"]),
 ];
-
-/** What agents trust on 15012. */
-const agentSystemRules: readonly Rule[] = [rule("", ["configmaps"], follow, ["weft-root", CONFIG_MAP])];
 
 function account(name: string, namespace: string): Manifest {
   return { apiVersion: "v1", kind: "ServiceAccount", metadata: own(name, { namespace }) };
 }
 
 function clusterRole(name: string, rules: readonly Rule[], labels: Readonly<Record<string, string>> = {}): Manifest {
-  return { apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", metadata: own(name, { labels }), rules };
+  return { apiVersion: RBAC, kind: "ClusterRole", metadata: own(name, { labels }), rules };
 }
 
 function systemRole(name: string, rules: readonly Rule[]): Manifest {
-  return { apiVersion: "rbac.authorization.k8s.io/v1", kind: "Role", metadata: own(name, { namespace: SYSTEM }), rules };
+  return { apiVersion: RBAC, kind: "Role", metadata: own(name, { namespace: SYSTEM }), rules };
 }
 
 function bindings(name: string): readonly Manifest[] {
   const subjects = [{ kind: "ServiceAccount", name, namespace: SYSTEM }];
   const to = (kind: string) => ({ apiGroup: "rbac.authorization.k8s.io", kind, name });
-  const of = { apiVersion: "rbac.authorization.k8s.io/v1", subjects };
+  const of = { apiVersion: RBAC, subjects };
   return [
     { ...of, kind: "ClusterRoleBinding", metadata: own(name), roleRef: to("ClusterRole") },
     { ...of, kind: "RoleBinding", metadata: own(name, { namespace: SYSTEM }), roleRef: to("Role") },
   ];
+}
+
+function bindSecrets(namespace?: string): Manifest {
+  return {
+    apiVersion: RBAC,
+    kind: namespace === undefined ? "ClusterRoleBinding" : "RoleBinding",
+    metadata: own(GATEWAY_SECRETS, namespace === undefined ? {} : { namespace }),
+    subjects: [{ kind: "ServiceAccount", name: CONTROL, namespace: SYSTEM }],
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: GATEWAY_SECRETS },
+  };
 }
 
 const aggregated = (role: string) => ({ [`rbac.authorization.k8s.io/aggregate-to-${role}`]: "true" });
@@ -112,7 +134,7 @@ export function accessRules({ config, gateway }: InstallSettings): readonly Mani
     account(AGENT, SYSTEM),
     ...(gateway.install ? [account(GATEWAY, config.rootNamespace)] : []),
     clusterRole(CONTROL, controlRules),
-    clusterRole(AGENT, agentRules),
+    clusterRole(AGENT, agentRules[config.profile]),
     // People: who may view or edit a namespace's objects may do the same with Weft's kinds. `weft status` and `weft why` read them.
     clusterRole(
       "weft-view",
@@ -128,6 +150,9 @@ export function accessRules({ config, gateway }: InstallSettings): readonly Mani
       ),
       { ...aggregated("edit"), ...aggregated("admin") },
     ),
+    // Bound in the gateway's own namespace, and elsewhere by who wants it: a control plane that reads every Secret is worth stealing.
+    clusterRole(GATEWAY_SECRETS, secretRules),
+    gateway.allSecrets ? bindSecrets() : bindSecrets(config.rootNamespace),
     systemRole(CONTROL, controlSystemRules),
     systemRole(AGENT, agentSystemRules),
     ...bindings(CONTROL),

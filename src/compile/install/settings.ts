@@ -10,7 +10,7 @@ export interface InstallSettings {
   readonly config: KubernetesConfig;
   readonly imagePullPolicy: string;
   readonly control: { readonly replicas: number };
-  readonly gateway: { readonly install: boolean; readonly replicas: number; readonly serviceType: string };
+  readonly gateway: { readonly install: boolean; readonly replicas: number; readonly serviceType: string; readonly allSecrets: boolean };
   readonly crds: { readonly install: boolean };
   /** Service kube-system/kube-dns, so that nobody else gets the address at which agents answer names. */
   readonly dns: { readonly service: boolean };
@@ -44,6 +44,12 @@ export const SETTINGS: readonly Setting[] = [
   { key: "gateway.install", type: "flag", default: true, about: "the ingress gateway" },
   { key: "gateway.replicas", type: "count", default: 1, about: "its pods" },
   { key: "gateway.serviceType", type: "text", default: "LoadBalancer", values: ["LoadBalancer", "NodePort", "ClusterIP"], about: "of its Service" },
+  {
+    key: "gateway.allSecrets",
+    type: "flag",
+    default: false,
+    about: "read the Secrets that Gateways name in every namespace; otherwise in istio-system, and where ClusterRole weft-gateway-secrets is bound",
+  },
   { key: "crds.install", type: "flag", default: true, about: "definitions of Istio's and Gateway API's kinds" },
   { key: "dns.service", type: "flag", default: true, about: "Service kube-system/kube-dns, which keeps dnsAddress (profile full)" },
 ];

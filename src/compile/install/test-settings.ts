@@ -6,7 +6,7 @@ export function testSettings(config: Partial<KubernetesConfig> = {}): InstallSet
     version: "1.2.3",
     imagePullPolicy: "IfNotPresent",
     control: { replicas: 2 },
-    gateway: { install: true, replicas: 1, serviceType: "LoadBalancer" },
+    gateway: { install: true, replicas: 1, serviceType: "LoadBalancer", allSecrets: false },
     crds: { install: true },
     dns: { service: true },
     config: {
