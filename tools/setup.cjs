@@ -29,7 +29,7 @@ const PEERS = {
   fish: "fish",
 };
 /** A real Kubernetes is asked by kubectl; its nodes are looked at with these. */
-const KUBERNETES = { kubectl: "kubernetes-client", ip: "iproute2", nft: "nftables", nsenter: "util-linux", curl: "curl", openssl: "openssl" };
+const KUBERNETES = { kubectl: "kubernetes-client", ip: "iproute2", nft: "nftables", nsenter: "util-linux", curl: "curl", openssl: "openssl", dig: "dnsutils" };
 const BENCH = { wrk: "wrk", nginx: "nginx-light", haproxy: "haproxy" };
 
 const TASKS = {

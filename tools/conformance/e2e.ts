@@ -9,7 +9,7 @@ import { installWeft } from "#tools/kubernetes/product.ts";
 import { progress } from "#tools/kubernetes/progress.ts";
 import { root } from "#tools/run-command.ts";
 import { runProgram } from "#tools/run-program.ts";
-import { completeAgnhost } from "./agnhost.ts";
+import { provideTestImages } from "./test-images.ts";
 import { readResults, tableOf, withReport, type Results } from "./results.ts";
 import { askedOf, focusOn, nameOf, specsIn, whyNotHere, type GinkgoReport, type Spec } from "./specs.ts";
 
@@ -36,7 +36,7 @@ export async function e2e({ focus, isBaseline, isRunning, timeoutMinutes, shards
     const { peer } = cluster;
     if (peer === undefined) throw new Error("the e2e tests are started by the scripts of ../shared/peers/kubernetes; KUBECONFIG must not be set");
     await setUpPeer(peer, { e2e: "e2e.test", agnhost: "img/agnhost.tar" });
-    await completeAgnhost(cluster);
+    await provideTestImages(cluster);
     if (!isBaseline && !isRunning) await installWeft(cluster);
     const asked = askedOf(await ginkgo(peer, ".", "--ginkgo.dry-run"));
     const chosen = asked.filter(({ name }) => (focus?.test(name) ?? true) && whyNotHere(name) === undefined);
