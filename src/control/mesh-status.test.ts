@@ -66,3 +66,58 @@ it("conditions follow what a route names, are written only when they change, and
   assert.deepEqual(writes, []);
   await statuses.stop();
 });
+
+it("of a route that several controllers speak about only our part is written, and nothing at all when we have no part", async () => {
+  const world = new LiveWorld();
+  const statuses: object[] = [];
+  const kept: { statuses?: MeshStatuses } = {};
+  const apply = (...objects: readonly KubeObject[]): void => {
+    const changes = objects.map((object) => {
+      const kind = findKind(object.apiVersion, object.kind)?.id ?? assert.fail(object.kind);
+      const before = world.get(kind, objectKey(object));
+      world.set(kind, object);
+      return { kind, key: objectKey(object), before, after: object } as ObjectChange;
+    });
+    kept.statuses?.apply(changes);
+  };
+  const writer = {
+    patchStatus: async (_kind: KindId, object: KubeObject, status: object) => {
+      statuses.push(status);
+      apply({ ...object, status } as KubeObject);
+    },
+  } as unknown as Writer;
+  kept.statuses = new MeshStatuses({ host: { clock: realClock(), random: realRandom() }, log: silentLog, world, writer, events: { record: () => undefined } });
+  const theirs = {
+    parentRef: { name: "theirs" },
+    controllerName: "example.org/controller",
+    conditions: [{ type: "Accepted", status: "True", reason: "Accepted", message: "" }],
+  };
+  const httpRoute = (name: string, parents: readonly string[], status?: object) =>
+    ({
+      apiVersion: "gateway.networking.k8s.io/v1",
+      kind: "HTTPRoute",
+      metadata: { name, namespace: "default", generation: 1 },
+      spec: { parentRefs: parents.map((each) => ({ name: each })) },
+      ...(status === undefined ? {} : { status }),
+    }) as KubeObject;
+  const gateway = (name: string, gatewayClassName: string) =>
+    ({
+      apiVersion: "gateway.networking.k8s.io/v1",
+      kind: "Gateway",
+      metadata: { name, namespace: "default" },
+      spec: { gatewayClassName, listeners: [{ name: "a", port: 80, protocol: "HTTP" }] },
+    }) as KubeObject;
+  apply(gateway("ours", "weft"), gateway("theirs", "other"), httpRoute("foreign", ["theirs"]), httpRoute("shared", ["theirs", "ours"], { parents: [theirs] }));
+  await settle();
+  const routes = statuses.filter((status): status is { parents: { controllerName: string }[] } => "parents" in status);
+  assert.deepEqual(
+    routes.map(({ parents }) => parents.map(({ controllerName }) => controllerName)),
+    [["example.org/controller", "weft.dev/gateway-controller"]],
+  );
+  statuses.length = 0;
+  const [shared] = routes;
+  apply(httpRoute("shared", ["theirs", "ours"], { parents: shared?.parents.toReversed() }));
+  await settle();
+  assert.deepEqual(statuses, [], "another order is no reason to write");
+  await kept.statuses.stop();
+});

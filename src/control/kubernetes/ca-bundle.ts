@@ -54,6 +54,7 @@ async function keep({ clock }: Pick<Host, "clock">, { api, log, name, root }: Ca
     log.info("put the root's certificate into the webhook's configuration", { object: `MutatingWebhookConfiguration ${name}` });
   };
   let waitMs = FIRST_WAIT_MS;
+  let isNew = true;
   while (!signal.aborted) {
     try {
       const response = await api.request("GET", CONFIGURATIONS, { query: { fieldSelector }, timeoutMs: 10_000 });
@@ -62,6 +63,7 @@ async function keep({ clock }: Pick<Host, "clock">, { api, log, name, root }: Ca
         readonly metadata: { readonly resourceVersion: string };
       };
       for (const each of list.items ?? []) await look(each);
+      isNew = true;
       const watch = { resourceVersion: list.metadata.resourceVersion, fieldSelector, signal };
       const request: Parameters<typeof watchEvents>[0] = (method, path, more) => api.request(method, path, more);
       for await (const { type, object } of watchEvents<WebhookConfiguration>(request, CONFIGURATIONS, watch)) {
@@ -70,7 +72,8 @@ async function keep({ clock }: Pick<Host, "clock">, { api, log, name, root }: Ca
       }
     } catch (error) {
       if (signal.aborted) return;
-      log.warn("cannot keep the webhook's configuration and will try again", { object: `MutatingWebhookConfiguration ${name}`, error });
+      log[isNew ? "warn" : "debug"]("cannot keep the webhook's configuration and will try again", { object: `MutatingWebhookConfiguration ${name}`, error });
+      isNew = false;
     }
     try {
       await clock.sleep(waitMs, signal);
