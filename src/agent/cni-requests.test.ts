@@ -24,6 +24,7 @@ async function lab({
   const wired = new Map<string, LocalPod>();
   const failures = new Map<string, unknown>();
   const changed = new Map<string, string>();
+  const told = new Map<string, string>();
   const proxies: string[] = [];
   const podNamed = (name: string): Pod => ({
     apiVersion: "v1",
@@ -37,6 +38,7 @@ async function lab({
     records,
     podCIDR: () => (podCIDR === "" ? undefined : podCIDR),
     findPod: (key) => (known.includes(key.replace("shop/", "")) ? podNamed(key.replace("shop/", "")) : undefined),
+    podAt: (ip) => told.get(ip),
     wire: (pod) => void wired.set(pod.uid, pod),
     unwire: (uid) => void wired.delete(uid),
     applied: () => Promise.resolve(compileNode(worldReader({}), { node: "node-1", settings: DEFAULT_SETTINGS }, [...wired.values()])),
@@ -65,7 +67,7 @@ async function lab({
         ...more,
       }),
     );
-  return { world, host, ask, records, requests, wired, failures, changed, proxies };
+  return { world, host, ask, records, requests, wired, failures, changed, told, proxies };
 }
 
 /** Of profile full. */
@@ -99,6 +101,17 @@ test("an address that was just freed is not the next to be given", async () => {
   assert.equal(addressOf(await ask("ADD", "a")), "10.244.0.2/32");
   await ask("DEL", "a");
   assert.equal(addressOf(await ask("ADD", "b")), "10.244.0.3/32");
+});
+
+test("an address that the API still tells of another pod is the last to be given; a pod may have its own again", async () => {
+  const { ask, told } = await lab({ podCIDR: "10.244.0.0/29" });
+  told.set("10.244.0.2", "shop/c").set("10.244.0.3", "shop/a").set("10.244.0.4", "shop/gone").set("10.244.0.5", "shop/gone-too");
+  assert.equal(addressOf(await ask("ADD", "a")), "10.244.0.3/32");
+  assert.equal(addressOf(await ask("ADD", "b")), "10.244.0.6/32");
+  assert.equal(addressOf(await ask("ADD", "c")), "10.244.0.2/32");
+  told.set("10.244.0.2", "shop/other").set("10.244.0.3", "shop/other").set("10.244.0.6", "shop/other");
+  await ask("DEL", "b");
+  assert.equal(addressOf(await ask("ADD", "b")), "10.244.0.4/32", "there is no other");
 });
 
 test("GC removes whom the runtime does not name, and nobody else", async () => {

@@ -21,6 +21,8 @@ export interface CniOptions {
   /** undefined until the node has a range. */
   readonly podCIDR: () => string | undefined;
   readonly findPod: (key: string) => Pod | undefined;
+  /** "namespace/name" of who has the address, as the API says. */
+  readonly podAt: (ip: string) => string | undefined;
   readonly wire: (pod: LocalPod) => void;
   readonly unwire: (uid: string) => void;
   readonly applied: () => Promise<NodePlan>;
@@ -92,13 +94,15 @@ export class CniRequests {
   }
 
   async #add(request: CniRequest): Promise<CniResult> {
-    const { records } = this.#options;
+    const { records, podAt } = this.#options;
     await this.#mayBeAdded(request);
     const podCIDR = this.#options.podCIDR();
     if (podCIDR === undefined) throw new CniError(CNI_ERRORS.tryLater, "the node has no range for pods yet (Node spec.podCIDR)");
     const pod = await this.#pod(request);
     await this.#options.policiesKnown(pod.metadata.namespace ?? "");
-    const record = await records.add(recordOf(request, pod), podCIDR, (gone) => this.#forget(gone));
+    const own = `${pod.metadata.namespace ?? ""}/${pod.metadata.name}`;
+    const isAnothers = (ip: string): boolean => (podAt(ip) ?? own) !== own;
+    const record = await records.add(recordOf(request, pod), { podCIDR, isAnothers, gone: (gone) => this.#forget(gone) });
     const wiring = await this.#wired(pod, record);
     return {
       cniVersion: request.cniVersion,

@@ -162,6 +162,7 @@ async function answerRuntime(options: RuntimeAnswers): Promise<void> {
     records,
     podCIDR: () => rangeOf(state.world.Node?.get(node)),
     findPod: (key) => state.findPod(key),
+    podAt: (ip) => state.podAt(ip),
     wire: (pod) => compiler.wire(pod),
     unwire: (uid) => compiler.unwire(uid),
     applied: () => loop.applied(),

@@ -6,6 +6,7 @@
  *   `pods/proxy` there. The API server hands on neither their name nor their token, so there is nothing else to check; its
  *   address is that of the endpoints of default/kubernetes, which a pod cannot pretend to have (compile/routes/guard.ts).
  *   /metrics are counters: as those of the proxies they are open to whoever reaches the node.
+ * - Kubernetes with profile mesh (`anyone`): no packet is dropped by us, so there is nothing that /flows could tell.
  */
 import type { Host } from "#host/host.ts";
 import type { HttpExchange, HttpServer, HttpServeOptions } from "#host/http.ts";
@@ -18,7 +19,7 @@ import type { FlowLog } from "./flow-log.ts";
 export interface PagesAccess {
   readonly address: SocketAddress;
   readonly tls?: NonNullable<HttpServeOptions["tls"]>;
-  readonly readers: "certificates" | "api-servers";
+  readonly readers: "certificates" | "api-servers" | "anyone";
 }
 
 export interface PagesOptions extends PagesAccess {
@@ -68,7 +69,7 @@ function refusalOf(
     const message = "only system:masters may read this; come through the API server: nodes/NAME:10252/proxy/...";
     return { status: peer.certificate === undefined ? 401 : 403, message };
   }
-  if (pathname !== "/flows" || isApiServer(world(), peer.address)) return undefined;
+  if (readers === "anyone" || pathname !== "/flows" || isApiServer(world(), peer.address)) return undefined;
   return { status: 403, message: `${peer.address} is no API server; come through one: weft flows, or kubectl get --raw .../pods/NAME:10252/proxy/flows` };
 }
 

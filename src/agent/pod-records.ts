@@ -14,6 +14,17 @@ export interface PodRecord {
   readonly ip: string;
 }
 
+export interface AddressOptions {
+  readonly podCIDR: string;
+  /**
+   * The API still says that another pod has it (after a start of the machine, all that were here): policies of other nodes
+   * would take the one for the other. Such an address is given only when there is no other.
+   */
+  readonly isAnothers: (ip: string) => boolean;
+  /** Hears of pods that lost theirs, because they went without a word. */
+  readonly gone: (record: PodRecord) => Promise<void>;
+}
+
 /** The network's address and the node's own. */
 const RESERVED = 2;
 
@@ -49,9 +60,9 @@ export class PodRecords {
     return this.#records.get(containerId);
   }
 
-  /** Takes an address for the pod, or gives the one it has. `gone` hears of pods that lost theirs, because they went without a word. */
-  async add(pod: Omit<PodRecord, "ip">, podCIDR: string, gone: (record: PodRecord) => Promise<void>): Promise<PodRecord> {
-    let ip = this.#records.get(pod.containerId)?.ip ?? this.#search(podCIDR);
+  /** Takes an address for the pod, or gives the one it has. */
+  async add(pod: Omit<PodRecord, "ip">, { podCIDR, isAnothers, gone }: AddressOptions): Promise<PodRecord> {
+    let ip = this.#records.get(pod.containerId)?.ip ?? this.#search(podCIDR, isAnothers) ?? this.#search(podCIDR);
     if (ip === undefined) {
       await this.#reclaim(gone);
       ip = this.#search(podCIDR) ?? fail(podCIDR);
@@ -79,7 +90,7 @@ export class PodRecords {
     if (this.#records.delete(containerId)) await this.#save();
   }
 
-  #search(podCIDR: string): string | undefined {
+  #search(podCIDR: string, isAnothers: (ip: string) => boolean = () => false): string | undefined {
     const range = cidr(podCIDR);
     const taken = new Set(this.all().map(({ ip }) => ip));
     const last = Number(lastAddress(range).value - range.ip.value);
@@ -87,7 +98,7 @@ export class PodRecords {
       const index = RESERVED + ((this.#next - RESERVED + tried - RESERVED) % (last - RESERVED));
       const address = nthAddress(range, index);
       const text = address === undefined ? "" : formatIp(address);
-      if (text === "" || taken.has(text)) continue;
+      if (text === "" || taken.has(text) || isAnothers(text)) continue;
       this.#next = index + 1;
       return text;
     }

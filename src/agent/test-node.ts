@@ -62,6 +62,7 @@ export async function startTestNode(host: Host, { folder, node, objects }: TestN
     records,
     podCIDR: () => node.spec.podCIDR,
     findPod: (key) => pods.get(key),
+    podAt: () => undefined,
     wire: (pod) => compiler.wire(pod),
     unwire: (uid) => compiler.unwire(uid),
     applied: () => loop.applied(),

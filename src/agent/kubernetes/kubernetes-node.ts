@@ -70,7 +70,7 @@ export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, 
       return { path: PROXY_SOCKET, netns, admit: proofFor({ host, log, findPod: (key) => agent.findPod(key) }, { namespace, name, uid, netns }) };
     },
     names: () => resolvers.current,
-    pages: { address: pages, readers: "api-servers" },
+    pages: { address: pages, readers: config.profile === "full" ? "api-servers" : "anyone" },
     netnsPath: (path) => path.replace(/^\/var\/run\//, "/run/"),
     async networkIsUp() {
       if (config.profile === "full") await writeFullConfig(networkConfig);
