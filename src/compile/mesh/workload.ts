@@ -24,7 +24,9 @@ export interface Workload {
 export function workload(pod: Pod): Workload {
   const { namespace = "", name, labels = {} } = pod.metadata;
   const serviceAccount = pod.spec.serviceAccountName ?? "default";
-  const ports = pod.spec.containers.flatMap((container) => container.ports ?? []);
+  // Init containers that are restarted are sidecars, which serve as long as the pod does.
+  const sidecars = (pod.spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always");
+  const ports = [...pod.spec.containers, ...sidecars].flatMap((container) => container.ports ?? []);
   return {
     key: objectKey(pod),
     namespace,
