@@ -235,7 +235,10 @@ test("connections go on when the agent starts again", async () => {
   await host.clock.sleep(200);
   const again = new LabNode("node-1", false);
   for (const node of [one]) {
-    for (const wiring of node.plan?.pods ?? [])
+    for (const wiring of node.plan?.pods ?? []) {
+      const { uid, namespace, name } = wiring;
+      const object = { apiVersion: "v1", kind: "Pod", metadata: { uid, namespace, name }, spec: { nodeName: "node-1", containers: [] } } as KubeObject;
+      again.compiler.apply({ kind: "Pod", key: `${namespace}/${name}`, object });
       again.compiler.wire({
         uid: wiring.uid,
         namespace: wiring.namespace,
@@ -243,6 +246,7 @@ test("connections go on when the agent starts again", async () => {
         ip: wiring.ip,
         ...(wiring.netns === undefined ? {} : { netns: wiring.netns }),
       });
+    }
   }
   for (const each of ["node-1", "node-2"]) {
     const place = each === "node-1" ? { address: "192.168.99.10", podCIDR: "10.244.0.0/24" } : { address: "192.168.99.11", podCIDR: "10.244.1.0/24" };
@@ -373,17 +377,21 @@ test("a pod with a proxy gives it its traffic, and nobody connects to the proxy'
     assert.equal(await call(a, "10.244.0.9", port), "ECONNREFUSED");
     assert.equal(await call(proxied, "127.0.0.1", port), "ECONNREFUSED");
   }
-  const marked = await new Promise<string>((resolve) => {
-    const connection = host.net.connect(
-      { address: { ip: addresses.b, port: 8080 }, netns: proxied, mark: 0x539 },
-      {
-        onData: (bytes) => {
-          resolve(Buffer.from(bytes).toString().trim());
-          connection.destroy();
+  const from = (ip: string, socket: { readonly mark?: number; readonly sourceIp?: string }): Promise<string> =>
+    new Promise((resolve) => {
+      const connection = host.net.connect(
+        { address: { ip, port: 8080 }, netns: proxied, ...socket },
+        {
+          onData: (bytes) => {
+            resolve(Buffer.from(bytes).toString().trim());
+            connection.destroy();
+          },
+          onClose: (error) => resolve(error?.code ?? ""),
         },
-        onClose: (error) => resolve(error?.code ?? ""),
-      },
-    );
-  });
-  assert.equal(marked, "b 10.244.0.9");
+      );
+    });
+  assert.equal(await from(addresses.b, { mark: 0x539 }), "b 10.244.0.9");
+  // How a proxy hands over to its application, without a mark.
+  assert.equal(await from("10.244.0.9", { sourceIp: "127.0.0.6" }), "app 127.0.0.6");
+  assert.match(await from("10.244.0.9", { mark: 0x539 }), /^inbound /);
 });
