@@ -1,6 +1,8 @@
-/** From `weft install --wait` on a cluster without a network until one pod of the mesh has an answer from another that accepts mutual TLS only. */
+/**
+ * From `weft install --wait` on a cluster without a network, whose nodes have the image, until one pod of the mesh has an answer
+ * from another that accepts mutual TLS only.
+ */
 import type { KubernetesCluster } from "#tools/kubernetes/cluster.ts";
-import { installWeft } from "#tools/kubernetes/product.ts";
 import type { Figures } from "./figures.ts";
 import { create, createNamespace, MESHED, podManifest, serviceManifest } from "./pods.ts";
 
@@ -13,7 +15,8 @@ ask();`;
 
 export async function firstMtls(cluster: KubernetesCluster, image: string): Promise<Figures> {
   const started = Date.now();
-  await installWeft(cluster);
+  const { code, stdout, stderr } = await cluster.weft("install", "--profile", cluster.profile, "--image", image, "--wait");
+  if (code !== 0) throw new Error(`weft install --wait ended with ${code}: ${stdout}${stderr}`);
   const installed = Date.now();
   const [near = "", far = ""] = cluster.nodes?.names ?? [];
   await createNamespace(cluster, MESHED, { "istio-injection": "enabled" });
