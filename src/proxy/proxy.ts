@@ -15,6 +15,7 @@ import { ConfigProblem } from "#decide/config-problem.ts";
 import { type Log, silentLog } from "#run/log.ts";
 import { AccessLogFiles } from "./access-logs.ts";
 import { serveAdmin } from "./admin/admin.ts";
+import { durationMs } from "./config/durations.ts";
 import { ConfigStore } from "./config/config-store.ts";
 import { readBootstrap } from "./config/read-bootstrap.ts";
 import { RequestIds } from "./http/request-ids.ts";
@@ -53,7 +54,7 @@ const ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggrega
 /** Long enough for the requests of a Kubernetes rollout, well below its 30 s grace period. */
 const DRAIN_MS = 5_000;
 const SWEEP_MS = 5_000;
-/** As Envoy's initial_fetch_timeout: a proxy does not wait for ever for a resource that nobody has. */
+/** As Envoy's initial_fetch_timeout where the bootstrap says none: a proxy does not wait for ever for a resource that nobody has. */
 const FETCH_TIMEOUT_MS = 15_000;
 
 export async function startProxy(host: ProxyHost, options: ProxyOptions): Promise<Proxy> {
@@ -219,13 +220,16 @@ class RunningProxy implements Proxy {
     });
     this.#client = client;
     this.#stops.push(() => client.stop());
-    const timeout = clock
-      .after(FETCH_TIMEOUT_MS, () => {
+    const timeoutMs = durationMs(this.#bootstrap.dynamicResources?.ldsConfig?.initialFetchTimeout) ?? FETCH_TIMEOUT_MS;
+    // Zero: it does wait for ever.
+    if (timeoutMs > 0) {
+      const timeout = clock.after(timeoutMs, () => {
         this.#fetchExpired = true;
         this.#look();
-      })
-      .unref();
-    this.#stops.push(() => timeout.cancel());
+      });
+      this.#stops.push(() => timeout.cancel());
+      timeout.unref();
+    }
     client.start();
   }
 

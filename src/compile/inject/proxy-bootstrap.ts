@@ -26,7 +26,8 @@ const SO_MARK = 36;
 export function proxyBootstrap(of: ProxyIdentity, { socket, mark }: ProxyConnections): unknown {
   const { kind, name, namespace, podIP, labels, serviceAccount } = of;
   const role = kind === "gateway" ? "router" : "sidecar";
-  const ads = { ads: {}, resource_api_version: "V3" };
+  // Without its first configuration a proxy would take nothing in and let nothing out, and call itself ready: it waits instead.
+  const ads = { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" };
   const grpc = { envoy_grpc: { cluster_name: "xds-grpc" } };
   return {
     node: {
