@@ -162,7 +162,7 @@ async function sorted({ api }: KubernetesCluster, manifests: readonly Manifest[]
     if (there === undefined || isOurs(there)) own.push(namespace);
     else progress.say("left", `${describeObject(namespace)}, which was there before`);
   }
-  return { crds, gateway: groups.get("gateway") ?? [], rest: [...own, ...(groups.get("rest") ?? [])], wanted: manifests };
+  return { crds, gateway: groups.get("gateway") ?? [], rest: [...(groups.get("rest") ?? []), ...own], wanted: manifests };
 }
 
 async function gatewayAddress({ api }: KubernetesCluster, { config, gateway }: InstallSettings): Promise<string> {

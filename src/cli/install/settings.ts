@@ -1,6 +1,6 @@
 /** From flags, `--set` and what is known of the cluster to settings; what is missing is said with how to give it. */
 import { isRecord } from "#model/decode.ts";
-import { decodeKubernetesConfig, KUBERNETES_DEFAULTS } from "#model/kubernetes-config.ts";
+import { decodeKubernetesConfig, KUBERNETES_DEFAULTS, optionalConfigFields } from "#model/kubernetes-config.ts";
 import { SETTINGS, type InstallSettings, type Setting } from "#compile/install/settings.ts";
 import { CliError } from "#cli/context.ts";
 import { nearNames } from "#cli/why/near-names.ts";
@@ -22,11 +22,10 @@ export function settingsFrom({ profile, image, set }: InstallFlags, facts: Clust
   const values: Values = { ...defaults(), ...found(facts), ...given };
   const missing = SETTINGS.filter(({ key }) => values[key] === undefined);
   if (missing.length > 0) throw new CliError(missingText(missing, facts, why));
-  const { loadBalancerCIDR, ...fields } = Object.fromEntries(Object.entries(values).filter(([key]) => isConfigField(key)));
+  const fields = Object.entries(values).filter(([key, value]) => isConfigField(key) && !(value === "" && optionalConfigFields.has(key)));
   const { config, problems } = decodeKubernetesConfig({
     ...KUBERNETES_DEFAULTS,
-    ...fields,
-    ...(loadBalancerCIDR === "" ? {} : { loadBalancerCIDR }),
+    ...Object.fromEntries(fields),
     profile,
     image,
   });
