@@ -13,6 +13,12 @@ const good = {
 
 const cases: readonly { readonly name: string; readonly change: Readonly<Record<string, unknown>>; readonly want: readonly string[] }[] = [
   { name: "what install writes is accepted", change: {}, want: [] },
+  { name: "resolvers may be there", change: { dnsUpstreams: "192.0.2.1,192.0.2.2:5353" }, want: [] },
+  {
+    name: "resolvers are addresses",
+    change: { dnsUpstreams: "192.0.2.1,dns.example.org" },
+    want: ['dnsUpstreams: Invalid value: "192.0.2.1,dns.example.org": must be IPv4 addresses, with a port or without, by commas'],
+  },
   { name: "a range for load balancers may be there", change: { loadBalancerCIDR: "203.0.113.0/24" }, want: [] },
   { name: "a misspelt field is named", change: { dnsAdress: "172.30.0.10" }, want: ['unknown field "dnsAdress"'] },
   { name: "a missing field is named", change: { image: undefined }, want: ["image: Required value"] },

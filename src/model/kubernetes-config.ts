@@ -3,7 +3,7 @@
  * by `weft install` and mounted at /etc/weft. (In the embedded cluster it is RuntimeConfig.) Pods are started anew when it
  * changes: their template carries its hash.
  */
-import { cidr, contains, containsCidr, ip, parseCidr, parseIp } from "#lib/ip.ts";
+import { cidr, contains, containsCidr, formatIp, ip, parseCidr, parseIp } from "#lib/ip.ts";
 import { isRecord } from "./decode.ts";
 import { formatProblem, invalid, required, unsupported, type Problem } from "./problem.ts";
 
@@ -30,6 +30,8 @@ export interface KubernetesConfig {
   readonly xdsAddress: string;
   /** Addresses of LoadBalancer Services are taken from here; absent: somebody else gives them. */
   readonly loadBalancerCIDR?: string;
+  /** "192.0.2.1,192.0.2.2:5353": who is asked for names outside the cluster; absent: each node's own resolvers. */
+  readonly dnsUpstreams?: string;
   readonly systemNamespace: string;
   readonly rootNamespace: string;
   /**
@@ -88,10 +90,23 @@ const checks: { readonly [F in Field]: Check } = {
   apiServer: said((value) => /^https:\/\/[^/\s:]+(:[0-9]{1,5})?$/.test(value), "must be a URL such as https://192.0.2.1:6443, without a path"),
   xdsAddress: said((value) => /^[^/\s:]+:[0-9]{1,5}$/.test(value), "must be HOST:PORT"),
   loadBalancerCIDR: range,
+  dnsUpstreams: said(
+    (value) => value.split(",").every((each) => resolverAddress(each) !== undefined),
+    "must be IPv4 addresses, with a port or without, by commas",
+  ),
   systemNamespace: namespace,
   rootNamespace: namespace,
   phase: oneOf("run", "uninstall"),
 };
+
+export const optionalConfigFields: ReadonlySet<string> = new Set<Field>(["loadBalancerCIDR", "dnsUpstreams"]);
+
+/** "192.0.2.1" or "192.0.2.1:5353". */
+export function resolverAddress(text: string): { readonly ip: string; readonly port: number } | undefined {
+  const [, address = "", port = "53"] = /^([0-9.]+)(?::([0-9]{1,5}))?$/.exec(text.trim()) ?? [];
+  const found = parseIp(address);
+  return found?.family !== 4 || Number(port) < 1 || Number(port) > 65_535 ? undefined : { ip: formatIp(found), port: Number(port) };
+}
 
 export const kubernetesConfigFields = Object.keys(checks) as readonly Field[];
 
@@ -110,7 +125,7 @@ export function decodeKubernetesConfig(raw: unknown): DecodedKubernetesConfig {
     .map((name) => `unknown field ${JSON.stringify(name)}`);
   for (const field of kubernetesConfigFields) {
     const value = raw[field];
-    if (value === undefined && field === "loadBalancerCIDR") continue;
+    if (value === undefined && optionalConfigFields.has(field)) continue;
     const problem = value === undefined ? required(field) : checks[field](value, field);
     if (problem !== undefined) problems.push(formatProblem(problem));
   }

@@ -15,5 +15,6 @@
   "dnsAddress" (required "dnsAddress must be set: where pods ask names (kubelets' clusterDNS); weft install finds it in the cluster" .Values.dnsAddress)
 -}}
 {{- with .Values.loadBalancerCIDR }}{{ $_ := set $config "loadBalancerCIDR" . }}{{ end -}}
+{{- with .Values.dnsUpstreams }}{{ $_ := set $config "dnsUpstreams" . }}{{ end -}}
 {{- toPrettyJson $config -}}
 {{- end -}}

@@ -10,7 +10,7 @@ import { DEFAULT_SETTINGS, type NodeSettings } from "#compile/node/settings.ts";
 import { connectApi } from "#client/client.ts";
 import { inClusterAccess, type ApiAccess } from "#client/kubeconfig.ts";
 import type { Host } from "#host/host.ts";
-import type { KubernetesConfig } from "#model/kubernetes-config.ts";
+import { resolverAddress, type KubernetesConfig } from "#model/kubernetes-config.ts";
 import type { Log } from "#run/log.ts";
 import { Parts, type Running } from "#run/program.ts";
 import { startNodeAgent, type NodeAgentOptions } from "#agent/node-agent.ts";
@@ -56,6 +56,7 @@ export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, 
   parts.closing("mesh root", () => plane.close());
   const resolvers = await MachineResolvers.open(host, { path: paths.resolvers, own: config.dnsAddress });
   parts.closing("resolvers", () => resolvers.close());
+  const upstreams = config.dnsUpstreams?.split(",").flatMap((each) => resolverAddress(each) ?? []);
   const networkConfig = { host, log, folder: paths.networkConfigs, socket: `${paths.state}/cni.sock` };
   const options: NodeAgentOptions = {
     node,
@@ -69,7 +70,7 @@ export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, 
       const { namespace = "", name, uid = "" } = pod.metadata;
       return { path: PROXY_SOCKET, netns, admit: proofFor({ host, log, findPod: (key) => agent.findPod(key) }, { namespace, name, uid, netns }) };
     },
-    names: () => resolvers.current,
+    names: () => upstreams ?? resolvers.current,
     pages: { address: pages, readers: config.profile === "full" ? "api-servers" : "anyone" },
     netnsPath: (path) => path.replace(/^\/var\/run\//, "/run/"),
     async networkIsUp() {

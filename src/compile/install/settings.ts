@@ -32,6 +32,12 @@ export const SETTINGS: readonly Setting[] = [
   { key: "podCIDR", type: "text", about: "range that every node's podCIDR is a part of" },
   { key: "dnsAddress", type: "text", about: "where pods ask names (kubelets' clusterDNS)" },
   { key: "loadBalancerCIDR", type: "text", default: "", about: "range for LoadBalancer Services; empty: somebody else gives them addresses" },
+  {
+    key: "dnsUpstreams",
+    type: "text",
+    default: "",
+    about: "resolvers for names outside the cluster, by commas; empty: those of each node's /etc/resolv.conf",
+  },
   { key: "vni", type: "count", default: 42, about: "VXLAN network identifier" },
   {
     key: "imagePullPolicy",
