@@ -1,6 +1,11 @@
 /**
  * `npm run conformance -- e2e|gateway-api`: the tests that others wrote, against Weft on a real Kubernetes. For e2e:
- * --running (against the cluster that is up, as it is), --focus REGEX, --baseline (without Weft: what can pass here at all), --shards N, --minutes N; for gateway-api: --test NAME, --minutes N.
+ *   --focus REGEX   of the specs that are asked, those whose names match
+ *   --rest          only what has not passed yet
+ *   --shards N      at once; --minutes N   at most
+ *   --running       against the cluster that is up, as it is
+ *   --baseline      without Weft: what can pass here at all
+ * For gateway-api: --test NAME, --running, --minutes N.
  */
 import { parseArgs } from "node:util";
 import { e2e } from "./conformance/e2e.ts";
@@ -12,6 +17,7 @@ const { values, positionals } = parseArgs({
   options: {
     focus: { type: "string" },
     test: { type: "string" },
+    rest: { type: "boolean", default: false },
     running: { type: "boolean", default: false },
     baseline: { type: "boolean", default: false },
     shards: { type: "string", default: "3" },
@@ -28,7 +34,7 @@ function run(suite: string | undefined): Promise<boolean> {
   const timeoutMinutes = Number(values.minutes);
   if (suite === "e2e") {
     const focus = values.focus === undefined ? {} : { focus: new RegExp(values.focus) };
-    return e2e({ ...focus, isBaseline: values.baseline, isRunning: values.running, shards: Number(values.shards), timeoutMinutes });
+    return e2e({ ...focus, isBaseline: values.baseline, isRest: values.rest, isRunning: values.running, shards: Number(values.shards), timeoutMinutes });
   }
   if (suite === "gateway-api") return gatewayApi({ ...(values.test === undefined ? {} : { test: values.test }), isRunning: values.running, timeoutMinutes });
   throw new Error(`no suite ${JSON.stringify(suite)}: say  npm run conformance -- e2e  or  npm run conformance -- gateway-api`);

@@ -22,6 +22,8 @@ export interface E2eOptions {
   readonly focus?: RegExp;
   /** Against Debian's bridge plugin and kube-proxy, without Weft: what can pass here at all. Nothing is written. */
   readonly isBaseline: boolean;
+  /** Only what has not passed yet, by the results that are kept. */
+  readonly isRest: boolean;
   /** Against the cluster that is up, as it is. */
   readonly isRunning: boolean;
   readonly timeoutMinutes: number;
@@ -30,7 +32,7 @@ export interface E2eOptions {
 }
 
 /** True when all that ran passed. */
-export async function e2e({ focus, isBaseline, isRunning, timeoutMinutes, shards }: E2eOptions): Promise<boolean> {
+export async function e2e({ focus, isBaseline, isRest, isRunning, timeoutMinutes, shards }: E2eOptions): Promise<boolean> {
   const cluster = isRunning ? runningKubernetes("full") : await startKubernetes(isBaseline ? "mesh" : "full");
   try {
     const { peer } = cluster;
@@ -39,7 +41,8 @@ export async function e2e({ focus, isBaseline, isRunning, timeoutMinutes, shards
     await provideTestImages(cluster);
     if (!isBaseline && !isRunning) await installWeft(cluster);
     const asked = askedOf(await ginkgo(peer, ".", "--ginkgo.dry-run"));
-    const chosen = asked.filter(({ name }) => (focus?.test(name) ?? true) && whyNotHere(name) === undefined);
+    const known = isRest ? readResults(RESULTS)?.specs : undefined;
+    const chosen = asked.filter(({ name }) => (focus?.test(name) ?? true) && whyNotHere(name) === undefined && known?.[name]?.state !== "passed");
     progress(`${chosen.length} of ${asked.length} specs, ${shards} at once, ${timeoutMinutes} minutes at most`);
     const report = (await Promise.all(split(chosen, shards).map((some) => runSome(peer, some, timeoutMinutes)))).flat();
     const ran = tell(report, chosen);

@@ -36,9 +36,9 @@ export function withReport(before: Results, asked: readonly Spec[], report: Gink
   return { ...before, specs };
 }
 
-/** What the focus left out is "skipped" as well, but took no time. */
+/** What the focus left out is "skipped" as well, but took no time; when the suite's time was up, nobody knows how it would have ended. */
 function isUntried(state: string, runTime: number): boolean {
-  return state === "pending" || (state === "skipped" && runTime === 0);
+  return state === "pending" || state === "timedout" || state === "interrupted" || (state === "skipped" && runTime === 0);
 }
 
 function resultOf(state: string, runTime: number, message: string | undefined): Result {
