@@ -24,7 +24,8 @@ test("a run changes what is said of the specs that it ran, and of no others", ()
     { SpecReports: [report("a", "passed", 1.26e9), report("b", "failed", 2e9, "\nno | answer\nmore"), report("c", "skipped", 0)] },
   ]);
   assert.deepEqual(Object.keys(first.specs).length, 3);
-  const second = withReport(first, asked, [{ SpecReports: [report("a", "skipped", 0), report("b", "passed", 1e9)] }]);
+  const other = { SpecReports: [report("b", "skipped", 0), report("c", "timedout", 9e9)] };
+  const second = withReport(first, asked, [{ SpecReports: [report("a", "skipped", 0), report("b", "passed", 1e9)] }, other]);
   assert.deepEqual(second.specs["[sig-network] Services a [Conformance]"], { group: "Conformance", state: "passed", seconds: 1.3 });
   assert.deepEqual(second.specs["[sig-network] Services b [Conformance]"], { group: "Conformance", state: "passed", seconds: 1 });
   assert.match(tableOf(first, asked), /\| Services b \[Conformance\] \| failed \| 2 \| no \\\| answer \|/);

@@ -23,13 +23,18 @@ export function readResults(file: string): Results | undefined {
 /** Only of specs that are asked for. */
 export function withReport(before: Results, asked: readonly Spec[], report: GinkgoReport): Results {
   const specs: Record<string, Result & { readonly group: Spec["group"] }> = {};
-  const told = new Map(specsIn(report).map((spec) => [nameOf(spec), spec]));
+  // Of several runs each has skipped what the others ran.
+  const told = new Map(
+    specsIn(report)
+      .filter(({ State, RunTime }) => !isUntried(State, RunTime))
+      .map((spec) => [nameOf(spec), spec]),
+  );
   for (const { name, group } of asked) {
     const spec = told.get(name);
     const why = whyNotHere(name);
     const old = before.specs[name];
     if (why !== undefined) specs[name] = { group, state: "cannot run", why };
-    else if (spec === undefined || isUntried(spec.State, spec.RunTime)) {
+    else if (spec === undefined) {
       if (old !== undefined) specs[name] = old;
     } else specs[name] = { group, ...resultOf(spec.State, spec.RunTime, spec.Failure?.Message) };
   }
