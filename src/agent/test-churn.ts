@@ -33,14 +33,13 @@ export interface ChurnReport {
   readonly mostAtOnce: number;
 }
 
+function nodeWith(podCIDR: string): KubeObject & { spec: { podCIDR: string }; status: object } {
+  const status = { addresses: [{ type: "InternalIP", address: "192.168.99.10" }] };
+  return { apiVersion: "v1", kind: "Node", metadata: { name: "node-1" }, spec: { podCIDR }, status };
+}
+
 export async function churn(host: Host, { folder, namespaces, pods, most, podCIDR }: ChurnOptions): Promise<ChurnReport> {
-  const node: KubeObject & { spec: { podCIDR: string }; status: object } = {
-    apiVersion: "v1",
-    kind: "Node",
-    metadata: { name: "node-1" },
-    spec: { podCIDR },
-    status: { addresses: [{ type: "InternalIP", address: "192.168.99.10" }] },
-  };
+  const node = nodeWith(podCIDR);
   const objects = new Map<string, { kind: KindId; object: KubeObject }>();
   const start = () => startTestNode(host, { folder, node, objects });
   let agent = await start();
