@@ -2,16 +2,17 @@
  * The GatewayClasses that Weft answers to, made when they are missing. Not part of the manifests: nobody can apply an object in
  * one go with the definition of its kind. One of the same name that somebody else made stays as it is.
  */
-import { isConflict } from "#client/api-error.ts";
+import { isConflict, isNotFound } from "#client/api-error.ts";
 import { own } from "#compile/install/manifest.ts";
 import { gatewayClasses, gatewayController } from "#compile/mesh/settings.ts";
 import type { Controller } from "#control/control-api.ts";
+
+const KIND_AGAIN_MS = 10_000;
 
 export const ownGatewayClasses: Controller = {
   name: "gateway classes",
   watches: { GatewayClass: ({ metadata }) => (gatewayClasses.has(metadata.name) ? [metadata.name] : []) },
   initially: [...gatewayClasses],
-  // While the API server does not have the kind this fails, and is tried again.
   async reconcile({ world, writer }, name) {
     if (world.get("GatewayClass", name) !== undefined) return;
     try {
@@ -22,6 +23,8 @@ export const ownGatewayClasses: Controller = {
         spec: { controllerName: gatewayController },
       });
     } catch (error) {
+      // The API server does not have the kind yet, which is no trouble of ours.
+      if (isNotFound(error)) return { againMs: KIND_AGAIN_MS };
       if (!isConflict(error)) throw error;
     }
   },

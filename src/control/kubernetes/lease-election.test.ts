@@ -61,7 +61,7 @@ test("of three that start together one leads, and goes on leading", async () => 
   const replicas = ["a", "b", "c"].map((name) => office.replica(name));
   await office.world.pass(600_000);
   assert.equal(office.story.length, 1);
-  assert.deepEqual(replicas.map((each) => each.isLeader).toSorted(), [false, false, true]);
+  assert.equal(replicas.filter((each) => each.isLeader).length, 1);
   assert.match(office.lease?.spec?.renewTime ?? "", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
   assert.equal(office.lease?.spec?.leaseTransitions, 0);
 });
@@ -122,7 +122,9 @@ test("over thirty histories of cuts there are never two leaders", async () => {
     const replicas = ["a", "b", "c"].map((name) => office.replica(name));
     const random = office.world.random(`cuts ${seed}`);
     for (let step = 0; step < 40; step++) {
-      for (const name of ["a", "b", "c"]) if (random.next() < 0.3) office.cutOff.has(name) ? office.cutOff.delete(name) : office.cutOff.add(name);
+      for (const name of ["a", "b", "c"].filter(() => random.next() < 0.3)) {
+        if (!office.cutOff.delete(name)) office.cutOff.add(name);
+      }
       await office.world.pass(random.next() * 8_000);
       const leaders = replicas.filter((each) => each.isLeader).length;
       assert.ok(leaders <= 1, `seed ${seed}, step ${step}: ${leaders} leaders`);

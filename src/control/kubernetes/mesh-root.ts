@@ -9,9 +9,11 @@ import type { KeyPair } from "#ca/ca.ts";
 import { isConflict } from "#client/api-error.ts";
 import type { ApiClient } from "#client/client.ts";
 import { followWorld } from "#client/informer.ts";
+import type { FollowedWorld } from "#client/informer.ts";
 import type { Host } from "#host/host.ts";
 import type { ConfigMap, Secret } from "#model/core.ts";
 import { reconcileLoop } from "#run/reconcile.ts";
+import type { ReconcileLoop } from "#run/reconcile.ts";
 import type { Log } from "#run/log.ts";
 
 const SECRET = "weft-ca";
@@ -33,38 +35,80 @@ export interface MeshRoot {
   stop(): Promise<void>;
 }
 
-export function keepMeshRoot(host: Pick<Host, "clock" | "random">, { api, log, namespace }: MeshRootOptions): MeshRoot {
-  const { promise: ready, resolve: loaded } = Promise.withResolvers<KeyPair>();
-  let root: KeyPair | undefined;
-  let leads = false;
-  let warnedOf = "";
-  const named = (name: string) => ({ namespace, fieldSelector: `metadata.name=${name}` });
-  const followed = followWorld(api, ["Secret", "ConfigMap"], {
-    host,
-    only: { Secret: named(SECRET), ConfigMap: named(CONFIG_MAP) },
-    changed: () => loop.add(WORK),
-    onTrouble: (kind, error, isNew) => log[isNew ? "warn" : "debug"]("cannot follow the mesh's root and will try again", { object: kind, error }),
-  });
-  let heard = false;
-  void followed.ready.then(() => {
-    heard = true;
-    loop.add(WORK);
-  });
+export function keepMeshRoot(host: Pick<Host, "clock" | "random">, options: MeshRootOptions): MeshRoot {
+  return new Keeper(host, options);
+}
 
-  const readSecret = (secret: Secret): void => {
+class Keeper implements MeshRoot {
+  readonly ready: Promise<KeyPair>;
+  readonly #host: Pick<Host, "clock" | "random">;
+  readonly #options: MeshRootOptions;
+  readonly #followed: FollowedWorld;
+  readonly #loop: ReconcileLoop;
+  readonly #loaded: (pair: KeyPair) => void;
+  #root: KeyPair | undefined;
+  #leads = false;
+  /** It is known whether the Secret is there. */
+  #hasHeard = false;
+  /** Another root, that was told of. */
+  #replacedBy = "";
+
+  constructor(host: Pick<Host, "clock" | "random">, options: MeshRootOptions) {
+    const { api, log, namespace } = options;
+    this.#host = host;
+    this.#options = options;
+    const { promise, resolve } = Promise.withResolvers<KeyPair>();
+    this.ready = promise;
+    this.#loaded = resolve;
+    this.#loop = reconcileLoop({ name: WORK, host, log, reconcile: () => this.#reconcile() });
+    const named = (name: string) => ({ namespace, fieldSelector: `metadata.name=${name}` });
+    this.#followed = followWorld(api, ["Secret", "ConfigMap"], {
+      host,
+      only: { Secret: named(SECRET), ConfigMap: named(CONFIG_MAP) },
+      changed: () => {
+        this.#hasHeard = true;
+        this.#loop.add(WORK);
+      },
+      onTrouble: (kind, error, isNew) => log[isNew ? "warn" : "debug"]("cannot follow the mesh's root and will try again", { object: kind, error }),
+    });
+  }
+
+  lead(leads: boolean): void {
+    this.#leads = leads;
+    if (leads) this.#loop.add(WORK);
+  }
+
+  async stop(): Promise<void> {
+    this.#followed.stop();
+    await this.#loop.stop();
+  }
+
+  async #reconcile(): Promise<void> {
+    if (!this.#hasHeard) return;
+    const secret = this.#followed.world.Secret?.get(`${this.#options.namespace}/${SECRET}`);
+    if (secret !== undefined) this.#read(secret);
+    else if (this.#leads) await this.#make();
+    if (this.#leads && this.#root !== undefined) await this.#publish(this.#root);
+  }
+
+  #read(secret: Secret): void {
+    const { log, namespace } = this.#options;
     const pair = pairIn(secret);
-    if (root === undefined) {
-      root = pair;
-      loaded(pair);
-    } else if (pair.certificate !== root.certificate && warnedOf !== pair.certificate) {
-      warnedOf = pair.certificate;
+    if (this.#root === undefined) {
+      this.#root = pair;
+      this.#loaded(pair);
+    } else if (pair.certificate !== this.#root.certificate && this.#replacedBy !== pair.certificate) {
+      this.#replacedBy = pair.certificate;
       log.error("the mesh's root was replaced; this program goes on with the one it began with until it is started again", {
         object: `Secret ${namespace}/${SECRET}`,
       });
     }
-  };
-  const makeSecret = async (): Promise<void> => {
-    const pair = root ?? (await newMeshRoot(host));
+  }
+
+  /** Without labels of the installation, which removes what bears them and is not its own. */
+  async #make(): Promise<void> {
+    const { api, log, namespace } = this.#options;
+    const pair = this.#root ?? (await newMeshRoot(this.#host));
     const data = { "tls.crt": Buffer.from(pair.certificate).toString("base64"), "tls.key": Buffer.from(pair.privateKey).toString("base64") };
     try {
       await api.create("Secret", { apiVersion: "v1", kind: "Secret", metadata: { name: SECRET, namespace }, type: "kubernetes.io/tls", data });
@@ -73,43 +117,22 @@ export function keepMeshRoot(host: Pick<Host, "clock" | "random">, { api, log, n
       if (!isConflict(error)) throw error;
       return;
     }
-    log.info(root === undefined ? "made the mesh's root" : "put the mesh's root back", { object: `Secret ${namespace}/${SECRET}` });
-    root ??= pair;
-    loaded(root);
-  };
-  const publish = async (pair: KeyPair): Promise<void> => {
-    const map = followed.world.ConfigMap?.get(`${namespace}/${CONFIG_MAP}`);
-    const data = { [ROOT_FILE]: pair.certificate };
+    log.info(this.#root === undefined ? "made the mesh's root" : "put the mesh's root back", { object: `Secret ${namespace}/${SECRET}` });
+    this.#root ??= pair;
+    this.#loaded(this.#root);
+  }
+
+  async #publish({ certificate }: KeyPair): Promise<void> {
+    const { api, namespace } = this.#options;
+    const map = this.#followed.world.ConfigMap?.get(`${namespace}/${CONFIG_MAP}`);
+    const data = { [ROOT_FILE]: certificate };
     if (map === undefined) {
       const made: ConfigMap = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: CONFIG_MAP, namespace }, data };
       await api.create("ConfigMap", made).catch((error: unknown) => {
         if (!isConflict(error)) throw error;
       });
-    } else if (map.data?.[ROOT_FILE] !== pair.certificate) await api.patch("ConfigMap", { name: CONFIG_MAP, namespace }, { data });
-  };
-  const loop = reconcileLoop({
-    name: WORK,
-    host,
-    log,
-    async reconcile() {
-      if (!heard) return;
-      const secret = followed.world.Secret?.get(`${namespace}/${SECRET}`);
-      if (secret !== undefined) readSecret(secret);
-      else if (leads) await makeSecret();
-      if (leads && root !== undefined) await publish(root);
-    },
-  });
-  return {
-    ready,
-    lead(now) {
-      leads = now;
-      if (now) loop.add(WORK);
-    },
-    async stop() {
-      followed.stop();
-      await loop.stop();
-    },
-  };
+    } else if (map.data?.[ROOT_FILE] !== certificate) await api.patch("ConfigMap", { name: CONFIG_MAP, namespace }, { data });
+  }
 }
 
 /** Throws an Error that says what is wrong with the Secret. */

@@ -21,7 +21,6 @@ import type {
   WebSocketHandler,
   WebSocketOptions,
 } from "#host/http.ts";
-import type { StreamAddress } from "#host/net.ts";
 
 interface Service {
   options: HttpServeOptions;
