@@ -69,7 +69,7 @@ async function applyAndWait(context: CliContext, options: InstallOptions, signal
   await sayChanges(cluster, settings.config, progress);
   const waiter: Waiter = { clock: context.host.clock, progress, api, signal, timeoutMs: options.timeout * 1000 };
 
-  const { crds, gateway, rest, wanted } = await sorted(cluster, installManifests(settings), progress);
+  const { crds, rest, wanted } = await sorted(cluster, installManifests(settings), progress);
   const [namespaces, others] = [rest.filter(isNamespace), rest.filter((object) => !isNamespace(object))];
   await applyInOrder(api, namespaces);
   // Together: definitions take the API server long, and the programs wait for their kinds to be served.
@@ -77,20 +77,19 @@ async function applyAndWait(context: CliContext, options: InstallOptions, signal
   await waitForDefinitions(waiter, crds.map(objectPath));
   if (crds.length > 0) progress.say("definitions", `${crds.length} established`);
   const { removed, left } = await prune(api, wanted);
-  progress.say("applied", `${crds.length + rest.length + gateway.length} objects`);
+  progress.say("applied", `${crds.length + rest.length} objects`);
   if (removed.length > 0) progress.say("removed", `of the installation before: ${removed.join(", ")}`);
   if (left.length > 0) progress.say("left", `of the installation before, because users' objects may be in it: ${left.join(", ")}`);
 
   const control = await waitForControl(waiter, false);
   progress.say("control", control);
   await waitForInjector(waiter);
-  // Only now, because the injector fills its pods in: before, they would be refused, and tried again ever more seldom.
-  for (const object of gateway) await applyObject(api, object);
   progress.say("agents", await waitForAgents(waiter));
   progress.say("nodes", await waitForNodes(waiter));
   const all = await waitForControl(waiter, true);
   if (all !== control) progress.say("control", all);
-  if (gateway.length > 0) progress.say("gateway", `${await waitForGateway(waiter, settings.config.rootNamespace)}${await gatewayAddress(cluster, settings)}`);
+  if (settings.gateway.install)
+    progress.say("gateway", `${await waitForGateway(waiter, settings.config.rootNamespace)}${await gatewayAddress(cluster, settings)}`);
   context.terminal.out(
     "\n  next  kubectl label namespace default istio-injection=enabled     pods that start from then on are in the mesh\n        weft status\n",
   );
@@ -137,21 +136,13 @@ async function sayChanges({ api }: KubernetesCluster, config: KubernetesConfig, 
 
 interface Sorted {
   readonly crds: readonly Manifest[];
-  /** What the injector must be there for. */
-  readonly gateway: readonly Manifest[];
   readonly rest: readonly Manifest[];
   readonly wanted: readonly Manifest[];
 }
 
 async function sorted({ api }: KubernetesCluster, manifests: readonly Manifest[], progress: Progress): Promise<Sorted> {
   const groups = Map.groupBy(manifests, ({ kind, metadata }) =>
-    kind === "CustomResourceDefinition"
-      ? "crds"
-      : kind === "Deployment" && metadata.name === GATEWAY
-        ? "gateway"
-        : kind === "Namespace" && metadata.name !== SYSTEM
-          ? "namespace"
-          : "rest",
+    kind === "CustomResourceDefinition" ? "crds" : kind === "Namespace" && metadata.name !== SYSTEM ? "namespace" : "rest",
   );
   const { apply: crds, left } = await chooseCrds(api, groups.get("crds") ?? []);
   if (left.length > 0) progress.say("definitions", `leaves as they are: ${left.join(", ")}`);
@@ -162,7 +153,7 @@ async function sorted({ api }: KubernetesCluster, manifests: readonly Manifest[]
     if (there === undefined || isOurs(there)) own.push(namespace);
     else progress.say("left", `${describeObject(namespace)}, which was there before`);
   }
-  return { crds, gateway: groups.get("gateway") ?? [], rest: [...(groups.get("rest") ?? []), ...own], wanted: manifests };
+  return { crds, rest: [...(groups.get("rest") ?? []), ...own], wanted: manifests };
 }
 
 async function gatewayAddress({ api }: KubernetesCluster, { config, gateway }: InstallSettings): Promise<string> {

@@ -1,4 +1,9 @@
-/** The ingress gateway, named, labelled and numbered as Istio's, so that its Gateways select it. Its container is filled in by the injector. */
+/**
+ * The ingress gateway, named, labelled and numbered as Istio's, so that its Gateways select it. Its pods are written as the
+ * injector would make them: they need not wait for it, and no order of applying is wrong (Helm applies webhooks last).
+ */
+import { injectProxy } from "#compile/inject/inject.ts";
+import type { Namespace, Pod } from "#model/core.ts";
 import { CONFIG_HASH_ANNOTATION, GATEWAY, own, type Manifest } from "./manifest.ts";
 import type { InstallSettings } from "./settings.ts";
 
@@ -9,8 +14,10 @@ const PORTS = [
   { name: "https", port: 443, targetPort: 8443 },
 ] as const;
 
-export function gateway({ config, gateway: chosen, imagePullPolicy }: InstallSettings, hash: string): readonly Manifest[] {
+export function gateway(settings: InstallSettings, hash: string): readonly Manifest[] {
+  const { config, gateway: chosen } = settings;
   const metadata = own(GATEWAY, { namespace: config.rootNamespace, labels: LABELS });
+  const { metadata: pod, spec } = gatewayPod(settings);
   return [
     {
       apiVersion: "v1",
@@ -25,20 +32,32 @@ export function gateway({ config, gateway: chosen, imagePullPolicy }: InstallSet
       spec: {
         replicas: chosen.replicas,
         selector: { matchLabels: LABELS },
-        template: {
-          metadata: {
-            labels: { ...LABELS, "sidecar.istio.io/inject": "true" },
-            annotations: { "inject.istio.io/templates": "gateway", [CONFIG_HASH_ANNOTATION]: hash },
-          },
-          spec: {
-            serviceAccountName: GATEWAY,
-            // The policy is said, or the API server takes "auto" for an image that is always pulled.
-            containers: [
-              { name: "istio-proxy", image: "auto", imagePullPolicy, ports: PORTS.map(({ targetPort }) => ({ containerPort: targetPort, protocol: "TCP" })) },
-            ],
-          },
-        },
+        template: { metadata: { labels: pod.labels, annotations: { ...pod.annotations, [CONFIG_HASH_ANNOTATION]: hash } }, spec },
       },
     },
   ];
+}
+
+function gatewayPod({ config, imagePullPolicy }: InstallSettings): Pod {
+  const asked: Pod = {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: GATEWAY, namespace: config.rootNamespace, labels: LABELS, annotations: { "inject.istio.io/templates": "gateway" } },
+    spec: {
+      serviceAccountName: GATEWAY,
+      containers: [
+        {
+          name: "istio-proxy",
+          image: config.image,
+          imagePullPolicy: imagePullPolicy as "IfNotPresent",
+          ports: PORTS.map(({ targetPort }) => ({ containerPort: targetPort, protocol: "TCP" as const })),
+        },
+      ],
+    },
+  };
+  // As if the namespace had opted in: the pod itself does not ask the injector for anything.
+  const namespace: Namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: config.rootNamespace, labels: { "istio-injection": "enabled" } } };
+  const { pod, problems } = injectProxy(asked, namespace, { kind: "kubernetes", image: config.image });
+  if (problems.length > 0) throw new Error(`the gateway's own pod is refused by the injector: ${problems.map(({ message }) => message).join("; ")}`);
+  return pod;
 }

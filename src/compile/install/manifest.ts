@@ -26,7 +26,7 @@ export const installKinds: readonly InstallKind[] = [
   kind(RBAC, "RoleBinding", "rolebindings"),
   kind("v1", "ConfigMap", "configmaps"),
   kind("v1", "Service", "services"),
-  // Before the gateway's Deployment, whose pods it fills in: until the control plane answers, they are not made.
+  // Before anything that users start: a pod that should have a proxy waits rather than runs without.
   kind("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false),
   kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
   kind("apps/v1", "Deployment", "deployments"),
