@@ -2,6 +2,7 @@
 import type { Footprint } from "#tools/kubernetes/footprint.ts";
 import { upstreamBookinfoHolds } from "./bookinfo-tests.ts";
 import { identityHolds } from "./identity-tests.ts";
+import { leaderMayDie, nothingIsWrittenAtRest } from "./control-tests.ts";
 import { onKubernetes } from "./on-kubernetes.ts";
 import { demoHolds, installs, jobEnds, probesOfStrictPods, uninstallLeavesNothing } from "./shared-tests.ts";
 
@@ -11,6 +12,8 @@ onKubernetes("weft as the network, the services, the names and the mesh of Kuber
     before = footprint;
   });
   demoHolds(cluster);
+  nothingIsWrittenAtRest(cluster);
+  leaderMayDie(cluster);
   jobEnds(cluster);
   probesOfStrictPods(cluster);
   identityHolds(cluster);

@@ -1,6 +1,7 @@
 /** Profile mesh: behind Debian's bridge plugin and Kubernetes' own proxy, which keep pods' network, Services and names. */
 import type { Footprint } from "#tools/kubernetes/footprint.ts";
 import { upstreamBookinfoHolds } from "./bookinfo-tests.ts";
+import { leaderMayDie, nothingIsWrittenAtRest } from "./control-tests.ts";
 import { onKubernetes } from "./on-kubernetes.ts";
 import { demoHolds, installs, jobEnds, probesOfStrictPods, uninstallLeavesNothing } from "./shared-tests.ts";
 
@@ -10,6 +11,8 @@ onKubernetes("weft as the mesh behind another network", "mesh", (cluster) => {
     before = footprint;
   });
   demoHolds(cluster);
+  nothingIsWrittenAtRest(cluster);
+  leaderMayDie(cluster);
   jobEnds(cluster);
   probesOfStrictPods(cluster);
   upstreamBookinfoHolds(cluster);
