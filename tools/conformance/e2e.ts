@@ -1,5 +1,6 @@
 /** Kubernetes' network e2e tests against a cluster whose network Weft is; docs/conformance/kubernetes-e2e.md tells how it went. */
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn, type StdioOptions } from "node:child_process";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setUpPeer, type Peer } from "#tools/kubernetes/peer.ts";
@@ -8,7 +9,6 @@ import { keepEvidence } from "#tools/kubernetes/evidence.ts";
 import { installWeft } from "#tools/kubernetes/product.ts";
 import { progress } from "#tools/kubernetes/progress.ts";
 import { root } from "#tools/run-command.ts";
-import { runProgram } from "#tools/run-program.ts";
 import { provideTestImages } from "./test-images.ts";
 import { readResults, tableOf, withReport, type Results } from "./results.ts";
 import { askedOf, focusOn, nameOf, specsIn, whyNotHere, type GinkgoReport, type Spec } from "./specs.ts";
@@ -38,7 +38,7 @@ export async function e2e({ focus, isBaseline, isRest, isRunning, timeoutMinutes
     const { peer } = cluster;
     if (peer === undefined) throw new Error("the e2e tests are started by the scripts of ../shared/peers/kubernetes; KUBECONFIG must not be set");
     await setUpPeer(peer, { e2e: "e2e.test", agnhost: "img/agnhost.tar" });
-    await provideTestImages(cluster);
+    if (!isRunning) await provideTestImages(cluster);
     if (!isBaseline && !isRunning) await installWeft(cluster);
     const asked = askedOf(await ginkgo(peer, ".", "--ginkgo.dry-run"));
     const known = isRest ? readResults(RESULTS)?.specs : undefined;
@@ -66,11 +66,13 @@ function runSome(peer: Peer, specs: readonly Spec[], minutes: number): Promise<G
 
 async function ginkgo(peer: Peer, focus: string, ...args: readonly string[]): Promise<GinkgoReport> {
   const folder = mkdtempSync(join(tmpdir(), "weft-e2e-"));
-  const file = join(folder, "report.json");
-  const command = [join(peer.scripts, "e2e.sh"), focus, ...args, `--ginkgo.json-report=${file}`] as const;
-  const { stdout, stderr } = await runProgram(command, { timeoutMs: 4 * 3_600_000, env: { WEFT_K8S: peer.home } });
-  writeFileSync(join(folder, "output.txt"), stdout + stderr);
-  progress(`what the tests said: ${join(folder, "output.txt")}`);
+  const [file, output] = [join(folder, "report.json"), join(folder, "output.txt")];
+  progress(`what the tests say: ${output}`);
+  const to = openSync(output, "w");
+  const options = { env: { ...process.env, WEFT_K8S: peer.home }, stdio: ["ignore", to, to] satisfies StdioOptions };
+  const child = spawn(join(peer.scripts, "e2e.sh"), [focus, ...args, `--ginkgo.json-report=${file}`], options);
+  await new Promise((resolve, reject) => child.on("error", reject).on("close", resolve));
+  closeSync(to);
   return JSON.parse(readFileSync(file, "utf8")) as GinkgoReport;
 }
 
