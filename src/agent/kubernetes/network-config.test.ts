@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fakeHost } from "#host/fake/fake.ts";
 import { FakeWorld } from "#host/fake/world.ts";
-import { silentLog } from "#run/log.ts";
+import { createLog } from "#run/log.ts";
 import { CHAINED_CONFIG, FULL_CONFIG, keepChained, removeConfigs, writeFullConfig } from "./network-config.ts";
 
 const folder = "/etc/cni/net.d";
@@ -11,20 +11,28 @@ async function lab() {
   const world = new FakeWorld();
   const host = fakeHost(world, { name: "node-1" });
   await host.files.makeDirectory(folder);
-  const options = { host, log: silentLog, folder, socket: "/run/weft/cni.sock" };
+  const lines: string[] = [];
+  const log = createLog({ program: "agent", clock: world.clock, level: "warn", write: (line) => void lines.push(line) });
+  const options = { host, log, folder, socket: "/run/weft/cni.sock" };
   const read = async (name: string): Promise<unknown> =>
     (await host.files.stat(`${folder}/${name}`)) === undefined ? undefined : JSON.parse(await host.files.readText(`${folder}/${name}`));
   const write = (name: string, value: unknown): Promise<void> => host.files.writeAtomic(`${folder}/${name}`, JSON.stringify(value));
-  return { world, host, options, read, write };
+  return { world, host, options, read, write, lines };
 }
 
 const bridge = { cniVersion: "0.4.0", name: "net", plugins: [{ type: "bridge", ipam: { type: "host-local" } }, { type: "portmap" }] };
 const own = { type: "weft-cni", socket: "/run/weft/cni.sock" };
 
 test("profile full has a configuration of its own", async () => {
-  const { options, read } = await lab();
+  const { options, read, write, lines } = await lab();
   await writeFullConfig(options);
   assert.deepEqual(await read(FULL_CONFIG), { cniVersion: "1.0.0", name: "weft", plugins: [own] });
+  await write("10-net.conflist", bridge);
+  await writeFullConfig(options);
+  assert.deepEqual(lines, []);
+  await write("00-net.conflist", bridge);
+  await writeFullConfig(options);
+  assert.match(lines.join(""), /another CNI configuration comes before ours.*00-net\.conflist/);
 });
 
 test("profile mesh stands behind the plugins of the first other configuration, under its name, and follows it", async () => {

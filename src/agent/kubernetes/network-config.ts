@@ -28,10 +28,19 @@ export interface NetworkConfigOptions {
   readonly socket: string;
 }
 
-export async function writeFullConfig({ host, folder, socket }: NetworkConfigOptions): Promise<void> {
+export async function writeFullConfig({ host, log, folder, socket }: NetworkConfigOptions): Promise<void> {
   await host.files.makeDirectory(folder);
   await host.files.writeAtomic(`${folder}/${FULL_CONFIG}`, text({ cniVersion: CNI_VERSION, name: "weft", plugins: [{ type: PLUGIN, socket }] }));
   await host.files.remove(`${folder}/${CHAINED_CONFIG}`);
+  const first = (await host.files.list(folder)).find((name) => isConfig(name));
+  if (first !== undefined && first !== FULL_CONFIG)
+    log.error("another CNI configuration comes before ours, so pods get their network from it; remove it, or give it a later name", {
+      object: `${folder}/${first}`,
+    });
+}
+
+function isConfig(name: string): boolean {
+  return /[.](conflist|conf|json)$/.test(name);
 }
 
 export async function removeConfigs(files: Host["files"], folder: string): Promise<void> {
@@ -81,7 +90,7 @@ async function chain({ host, log, folder, socket }: NetworkConfigOptions): Promi
 
 async function firstOther(files: Host["files"], folder: string): Promise<{ readonly name: string; readonly config: Record<string, unknown> } | undefined> {
   for (const name of await files.list(folder)) {
-    if (!/[.](conflist|conf|json)$/.test(name) || name === CHAINED_CONFIG || name === FULL_CONFIG) continue;
+    if (!isConfig(name) || name === CHAINED_CONFIG || name === FULL_CONFIG) continue;
     const config = listOf(await files.readText(`${folder}/${name}`), name);
     // Runtimes pass over what they cannot read, too.
     if (config !== undefined) return { name, config };
