@@ -43,6 +43,12 @@ const NOTES = `Weft {{ .Chart.AppVersion }}, profile {{ .Values.profile }}.
   weft status
   kubectl label namespace default istio-injection=enabled     pods that start from then on are in the mesh
 
+{{- if eq .Values.profile "mesh" }}
+
+Pods that started before the agents were Ready are not in the mesh, the gateway's perhaps among them; then:
+  kubectl -n istio-system rollout restart deployment/istio-ingressgateway
+{{- end }}
+
 To remove it: weft uninstall, which also cleans the nodes; then helm uninstall {{ .Release.Name }}.
 `;
 

@@ -72,11 +72,12 @@ const uninstallOn = (api: TestApi, crds = false): Promise<Told> =>
 const left = (api: TestApi): readonly string[] => [...api.objects.keys()].filter((path) => !path.startsWith("/api/v1/nodes/"));
 
 describe("weft install --wait", () => {
-  test("applies namespaces first, and says what is there", async () => {
+  test("applies namespaces first and the gateway's pods last, and says what is there", async () => {
     const api = cluster();
     const { status, out } = await installOn(api);
     assert.equal(status, 0);
     assert.equal(api.writes[0], "PATCH /api/v1/namespaces/weft-system");
+    assert.equal(api.writes.at(-1), "PATCH /apis/apps/v1/namespaces/istio-system/deployments/istio-ingressgateway");
     assert.match(out, /profile full, pods 10\.0\.0\.0\/16, services 172\.30\.0\.0\/16, DNS 172\.30\.0\.10/);
     assert.match(out, /control +2 of 2 available|control +9 of 2 available/);
     assert.match(out, /agents +ready on 1 of 1 nodes/);

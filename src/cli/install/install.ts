@@ -69,7 +69,7 @@ async function applyAndWait(context: CliContext, options: InstallOptions, signal
   await sayChanges(cluster, settings.config, progress);
   const waiter: Waiter = { clock: context.host.clock, progress, api, signal, timeoutMs: options.timeout * 1000 };
 
-  const { crds, rest, wanted } = await sorted(cluster, installManifests(settings), progress);
+  const { crds, gateway, rest, wanted } = await sorted(cluster, installManifests(settings), progress);
   const [namespaces, others] = [rest.filter(isNamespace), rest.filter((object) => !isNamespace(object))];
   await applyInOrder(api, namespaces);
   // Together: definitions take the API server long, and the programs wait for their kinds to be served.
@@ -77,7 +77,7 @@ async function applyAndWait(context: CliContext, options: InstallOptions, signal
   await waitForDefinitions(waiter, crds.map(objectPath));
   if (crds.length > 0) progress.say("definitions", `${crds.length} established`);
   const { removed, left } = await prune(api, wanted);
-  progress.say("applied", `${crds.length + rest.length} objects`);
+  progress.say("applied", `${crds.length + rest.length + gateway.length} objects`);
   if (removed.length > 0) progress.say("removed", `of the installation before: ${removed.join(", ")}`);
   if (left.length > 0) progress.say("left", `of the installation before, because users' objects may be in it: ${left.join(", ")}`);
 
@@ -85,6 +85,8 @@ async function applyAndWait(context: CliContext, options: InstallOptions, signal
   progress.say("control", control);
   await waitForInjector(waiter);
   progress.say("agents", await waitForAgents(waiter));
+  // With profile mesh another CNI plugin starts pods before the agents are there, and such a pod never meets its agent.
+  await applyInOrder(api, gateway);
   progress.say("nodes", await waitForNodes(waiter));
   const all = await waitForControl(waiter, true);
   if (all !== control) progress.say("control", all);
@@ -136,13 +138,21 @@ async function sayChanges({ api }: KubernetesCluster, config: KubernetesConfig, 
 
 interface Sorted {
   readonly crds: readonly Manifest[];
+  /** Its pods: what agents must be there for. */
+  readonly gateway: readonly Manifest[];
   readonly rest: readonly Manifest[];
   readonly wanted: readonly Manifest[];
 }
 
 async function sorted({ api }: KubernetesCluster, manifests: readonly Manifest[], progress: Progress): Promise<Sorted> {
   const groups = Map.groupBy(manifests, ({ kind, metadata }) =>
-    kind === "CustomResourceDefinition" ? "crds" : kind === "Namespace" && metadata.name !== SYSTEM ? "namespace" : "rest",
+    kind === "CustomResourceDefinition"
+      ? "crds"
+      : kind === "Deployment" && metadata.name === GATEWAY
+        ? "gateway"
+        : kind === "Namespace" && metadata.name !== SYSTEM
+          ? "namespace"
+          : "rest",
   );
   const { apply: crds, left } = await chooseCrds(api, groups.get("crds") ?? []);
   if (left.length > 0) progress.say("definitions", `leaves as they are: ${left.join(", ")}`);
@@ -153,7 +163,7 @@ async function sorted({ api }: KubernetesCluster, manifests: readonly Manifest[]
     if (there === undefined || isOurs(there)) own.push(namespace);
     else progress.say("left", `${describeObject(namespace)}, which was there before`);
   }
-  return { crds, rest: [...(groups.get("rest") ?? []), ...own], wanted: manifests };
+  return { crds, gateway: groups.get("gateway") ?? [], rest: [...(groups.get("rest") ?? []), ...own], wanted: manifests };
 }
 
 async function gatewayAddress({ api }: KubernetesCluster, { config, gateway }: InstallSettings): Promise<string> {
