@@ -48,7 +48,7 @@ const INVENTORY: Readonly<Record<string, string>> = {
   nft: `for table in $(nft list tables | sed 's/^table //; s/ /,/'); do
     set -- $(echo $table | tr , ' '); echo "table $table"; [ $2 = kube-proxy ] || nft -s list table $1 $2 | sed 's/^[[:space:]]*//'
   done`,
-  file: "find /etc/cni /opt/cni /run/weft /var/lib/weft /etc/weft 2>/dev/null",
+  file: "find /etc/cni /opt/cni /run/weft /etc/weft -mindepth 1 2>/dev/null",
   socket: "ss -Hlxn | awk '{print $5}' | grep -i weft",
 };
 
