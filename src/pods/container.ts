@@ -9,7 +9,7 @@ import { formatDelay, nextBackOff, noBackOff, type BackOff } from "./back-off.ts
 import type { ContainerEnd, ContainerProcess } from "./container-process.ts";
 import type { ConfigProblem } from "./environment.ts";
 import { startProbes, type ProbeKind } from "./probe-runner.ts";
-import type { ProbeResult } from "./probe.ts";
+import type { ProbeResult } from "#run/probe.ts";
 import { timestamp, type ContainerView } from "./status.ts";
 
 /** What must outlive the runtime (record.ts keeps it). `attempt` counts starts from 0; -1: never started. */
