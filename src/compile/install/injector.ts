@@ -15,7 +15,11 @@ const notOfTheNode = { name: "not-of-the-nodes-network", expression: "!has(objec
 
 const webhook = {
   clientConfig: { service: { namespace: SYSTEM, name: CONTROL, path: "/inject", port: 443 } },
-  rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"], scope: "Namespaced" }],
+  rules: [
+    { operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"], scope: "Namespaced" },
+    // A container that comes later (kubectl debug) must not pass for the proxy either.
+    { operations: ["UPDATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods/ephemeralcontainers"], scope: "Namespaced" },
+  ],
   failurePolicy: "Fail",
   matchPolicy: "Equivalent",
   // Another webhook may add containers, which are then of the mesh as well.
