@@ -245,7 +245,7 @@ describe("the network of a cluster", { timeout: 600_000, skip: withoutKubectl },
       ({ code }) => code === 0,
     );
     try {
-      assert.deepEqual((await cni("VERSION")).answer, { cniVersion: "1.1.0", supportedVersions: ["0.4.0", "1.0.0", "1.1.0"] });
+      assert.deepEqual((await cni("VERSION")).answer, { cniVersion: "1.1.0", supportedVersions: ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] });
       assert.deepEqual(await cni("STATUS"), { code: 0, answer: undefined });
       assert.equal((await cni("CHECK")).answer?.["code"], 3, "nothing was added yet");
       const added = await cni("ADD");

@@ -83,8 +83,9 @@ class Child implements ChildProcess {
       child.stderr?.on("data", output.onStderr);
       terminal?.onOutput(output.onStdout);
     }
-    // Writing to a child that is gone is no error of ours.
-    child.stdin?.on("error", () => undefined);
+    // Writing to a child that is gone is no error of ours; nor is an output that breaks off (ECONNRESET was seen once, of the
+    // socket pairs that Node makes): it is over, and how the child ended is told all the same.
+    for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.on("error", () => undefined);
     this.#reportExit(options.onExit);
   }
 
