@@ -136,7 +136,7 @@ describe("pods in a real cluster", { timeout: 300_000, skip: withoutKubectl }, (
     {
       pod: "asks-much",
       path: '.status.conditions[?(@.type=="weft.dev/SpecHonoured")].message',
-      want: /runtimeClassName.*hostPort.*resources\.limits.*capabilities\.add: it runs without NET_ADMIN/,
+      want: /runtimeClassName.*resources\.limits.*capabilities\.add: it runs without NET_ADMIN/,
     },
   ];
   for (const { pod, path, want } of words) test(`${pod} says why: ${path}`, async () => void (await shows(want, ...jsonOf(pod, path))));
