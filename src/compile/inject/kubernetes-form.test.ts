@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, it } from "node:test";
+import { goldenCases } from "#compile/test-golden.ts";
 import { parse, stringify } from "yaml";
 import type { Namespace, Pod } from "#model/core.ts";
 import { formatProblem } from "#model/problem.ts";
@@ -24,24 +24,13 @@ function answer(input: string): string {
   return `-- stored --\n${said.join("")}${problems.length > 0 ? "" : stringify({ metadata, spec }, { lineWidth: 0, aliasDuplicateObjects: false })}`;
 }
 
-describe("golden cases of injection on Kubernetes", () => {
-  for (const file of readdirSync(folder).filter((name) => name.endsWith(".golden"))) {
-    it(file.replace(".golden", "").replaceAll("-", " "), () => {
-      const text = readFileSync(new URL(file, folder), "utf8");
-      const start = text.search(/^-- /m);
-      const input = start < 0 ? text : text.slice(0, start);
-      const got = answer(input);
-      if (process.env["WEFT_GOLDEN"] === "write") writeFileSync(new URL(file, folder), input + got);
-      else assert.equal(start < 0 ? "" : text.slice(start), got);
-    });
-
-    it(`called again: ${file.replace(".golden", "").replaceAll("-", " ")}`, () => {
-      const once = inject(parse(readFileSync(new URL(file, folder), "utf8").split(/^-- /m)[0] ?? "") as Pod);
-      const twice = inject(once.pod);
-      assert.equal(twice.pod, once.pod);
-      assert.deepEqual(twice.problems, once.problems);
-    });
-  }
+goldenCases("injection on Kubernetes", folder, answer, (name, input) => {
+  it(`called again: ${name}`, () => {
+    const once = inject(parse(input) as Pod);
+    const twice = inject(once.pod);
+    assert.equal(twice.pod, once.pod);
+    assert.deepEqual(twice.problems, once.problems);
+  });
 });
 
 describe("injection after others changed the pod", () => {

@@ -6,8 +6,7 @@
  *   # show: DaemonSet weft-agent  one object
  */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { describe, it } from "node:test";
+import { goldenCases } from "#compile/test-golden.ts";
 import { stringify } from "yaml";
 import type { KubernetesConfig } from "#model/kubernetes-config.ts";
 import { installManifests } from "./install.ts";
@@ -44,15 +43,4 @@ function rights({ rules }: Manifest): string {
     .join("");
 }
 
-describe("golden cases of what is installed", () => {
-  for (const file of readdirSync(folder).filter((name) => name.endsWith(".golden"))) {
-    it(file.replace(".golden", "").replaceAll("-", " "), () => {
-      const text = readFileSync(new URL(file, folder), "utf8");
-      const start = text.search(/^-- /m);
-      const input = start < 0 ? text : text.slice(0, start);
-      const got = answer(input);
-      if (process.env["WEFT_GOLDEN"] === "write") writeFileSync(new URL(file, folder), input + got);
-      else assert.equal(start < 0 ? "" : text.slice(start), got);
-    });
-  }
-});
+goldenCases("what is installed", folder, answer);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { describe, it } from "node:test";
+import { readFileSync } from "node:fs";
+import { goldenCases } from "#compile/test-golden.ts";
 import { compileNode } from "#compile/node/node.ts";
 import { DEFAULT_SETTINGS } from "#compile/node/settings.ts";
 import { admitManifests, parseManifests } from "#model/manifests.ts";
@@ -31,15 +31,4 @@ function answer(input: string): string {
   return `-- nft --\n${text}${said === "" ? "" : `-- problems --\n${said}`}`;
 }
 
-describe("golden cases of network policies", () => {
-  for (const file of readdirSync(folder).filter((name) => name.endsWith(".golden"))) {
-    it(file.replace(".golden", "").replaceAll("-", " "), () => {
-      const text = read(file);
-      const start = text.search(/^-- /m);
-      const input = start < 0 ? text : text.slice(0, start);
-      const got = answer(input);
-      if (process.env["WEFT_GOLDEN"] === "write") writeFileSync(new URL(file, folder), input + got);
-      else assert.equal(start < 0 ? "" : text.slice(start), got);
-    });
-  }
-});
+goldenCases("network policies", folder, answer);

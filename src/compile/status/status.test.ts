@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
+import { goldenCases } from "#compile/test-golden.ts";
 import { stringify } from "yaml";
 import { imagineWorld } from "#compile/imagine/imagine.ts";
 import { admitManifests, parseManifests } from "#model/manifests.ts";
@@ -32,18 +33,7 @@ function answer(input: string): string {
     .join("");
 }
 
-describe("golden cases of status", () => {
-  for (const file of readdirSync(folder).filter((name) => name.endsWith(".golden"))) {
-    it(file.replace(".golden", "").replaceAll("-", " "), () => {
-      const text = read(file);
-      const start = text.search(/^-- /m);
-      const input = start < 0 ? text : text.slice(0, start);
-      const got = answer(input);
-      if (process.env["WEFT_GOLDEN"] === "write") writeFileSync(new URL(file, folder), input + got);
-      else assert.equal(start < 0 ? "" : text.slice(start), got);
-    });
-  }
-});
+goldenCases("status", folder, answer);
 
 describe("times of conditions", () => {
   const accepted = { conditions: [{ type: "Accepted", status: "True", reason: "Accepted", message: "" }] };

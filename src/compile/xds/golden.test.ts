@@ -5,8 +5,8 @@
  *   # show: routes/8080  which resources
  */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { describe, it } from "node:test";
+import { readFileSync } from "node:fs";
+import { goldenCases } from "#compile/test-golden.ts";
 import { fromBinary, toJson, type JsonValue } from "@bufbuild/protobuf";
 import { stringify } from "yaml";
 import { imagineWorld } from "#compile/imagine/imagine.ts";
@@ -55,15 +55,4 @@ function brief(value: JsonValue): JsonValue {
   );
 }
 
-describe("golden cases of xDS", () => {
-  for (const file of readdirSync(folder).filter((name) => name.endsWith(".golden"))) {
-    it(file.replace(".golden", "").replaceAll("-", " "), () => {
-      const text = read(file);
-      const start = text.search(/^-- /m);
-      const input = start < 0 ? text : text.slice(0, start);
-      const got = answer(input);
-      if (process.env["WEFT_GOLDEN"] === "write") writeFileSync(new URL(file, folder), input + got);
-      else assert.equal(start < 0 ? "" : text.slice(start), got);
-    });
-  }
-});
+goldenCases("xDS", folder, answer);
