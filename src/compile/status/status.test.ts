@@ -11,7 +11,6 @@ import { kindsWithStatus } from "./kinds-with-status.ts";
 import { statusOf, warnings, withTimes } from "./status.ts";
 
 const folder = new URL("testdata/", import.meta.url);
-const read = (file: string): string => readFileSync(new URL(file, folder), "utf8");
 const base = admitManifests(parseManifests("base.yaml", readFileSync(new URL("../xds/testdata/base.yaml", import.meta.url), "utf8"))).objects;
 
 function worldOf(input: string) {
