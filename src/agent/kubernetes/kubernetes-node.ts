@@ -75,14 +75,10 @@ export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, 
     netnsPath: (path) => path.replace(/^\/var\/run\//, "/run/"),
     async networkIsUp() {
       if (config.profile === "full") await writeFullConfig(networkConfig);
-      else
-        parts.closing(
-          "chained",
-          (
-            (chained) => () =>
-              chained.close()
-          )(await keepChained(networkConfig)),
-        );
+      else {
+        const chained = await keepChained(networkConfig);
+        parts.closing("chained", () => chained.close());
+      }
       await host.files.writeAtomic(`${paths.state}/${MARK}`, "");
       await removeOldParts(host.files, plugin);
     },

@@ -17,6 +17,7 @@ import { SendingConnection } from "./sending.ts";
 import { READ_BYTES, readAddress, readBytes, SLOT_BYTES, slotAddress, slotBytes } from "./memory.ts";
 import { MSG_DONTWAIT, type Readable, readAgain, UNREAD, unwatch, watch } from "./readiness.ts";
 
+/** Less than a plain socket is asked for: a session keeps memory for the largest piece that it was ever fed. */
 const TLS_READ_BYTES = 65_536;
 const EAGAIN = 11;
 const EINTR = 4;
@@ -96,7 +97,9 @@ export class NodeConnection extends SendingConnection implements Connection, Rea
     if (this.fd < 0) return;
     if (length === UNREAD) return this.#readMuch(isLast);
     if (length > 0 && this.#isPaused) {
-      this.#unread = slotBytes(slot, length).slice();
+      const bytes = slotBytes(slot, length).slice();
+      // It may have been resumed and paused again before what was kept could be handed over.
+      this.#unread = this.#unread === undefined ? bytes : Buffer.concat([this.#unread, bytes]);
       return;
     }
     // A short read has emptied the socket; only its end, if it has come, is still to be read.

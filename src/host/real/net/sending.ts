@@ -26,7 +26,7 @@ const HIGH_WATER_BYTES = 65_536;
 const SEND_AT_ONCE_BYTES = 16_384;
 /** A view of so few bytes would cost more than their copy. */
 const COPY_BY_LOOP_BYTES = 160;
-/** Records of this much are made and sent at a time; and read. A session keeps memory for the largest. */
+/** Records of this much are made and sent at a time: a session keeps memory for the largest. */
 const SEAL_AT_ONCE_BYTES = 49_152;
 const MSG_DONTWAIT_NOSIGNAL = 0x4040;
 const MSG_MORE = 0x8000;
