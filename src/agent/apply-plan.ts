@@ -14,6 +14,8 @@ import { diffTable } from "#wire/nft/diff.ts";
 export interface ApplierOptions {
   /** "mesh": links, routes and addresses are another plugin's, and none of them is ours to delete. Default "full". */
   readonly profile?: "full" | "mesh";
+  /** Before a setting of the node is written. */
+  readonly beforeSysctl?: (key: string, value: string) => Promise<void>;
 }
 
 export type ApplyHost = Pick<Host, "netlink" | "nft" | "netns">;
@@ -32,12 +34,14 @@ export class PlanApplier {
   /** The namespace that was wired, by uid: a sandbox that is made anew has another one. */
   readonly #podsWired = new Map<string, string>();
   readonly #profile: "full" | "mesh";
+  readonly #beforeSysctl: NonNullable<ApplierOptions["beforeSysctl"]>;
   readonly #sysctls = new Map<string, string>();
   /** Pods that could not be wired, with the reason. One broken pod must not stop the others. */
   readonly failures = new Map<string, unknown>();
 
-  constructor(host: ApplyHost, log: Log, { profile = "full" }: ApplierOptions = {}) {
+  constructor(host: ApplyHost, log: Log, { profile = "full", beforeSysctl = async () => {} }: ApplierOptions = {}) {
     this.#profile = profile;
+    this.#beforeSysctl = beforeSysctl;
     this.#host = host;
     this.#log = log;
     this.#session = host.netlink.open();
@@ -152,6 +156,7 @@ export class PlanApplier {
     const here = <T extends { readonly link: string }>(list: readonly T[]) => list.filter(({ link }) => links.has(link));
     for (const { key, value } of plan.sysctls) {
       if (this.#sysctls.get(key) === value || !sysctlLinkExists(key, links)) continue;
+      await this.#beforeSysctl(key, value);
       await this.#host.netns.sysctl(undefined, key, value).catch(ignoreAbsentIpv6(key));
       this.#sysctls.set(key, value);
     }

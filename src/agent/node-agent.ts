@@ -28,6 +28,7 @@ import { serveCni } from "./cni-socket.ts";
 import { AgentMetrics } from "./counters.ts";
 import { Connections } from "./endpoint-changes.ts";
 import { FlowLog } from "./flow-log.ts";
+import { FormerSysctls, SYSCTLS_FILE } from "./former-sysctls.ts";
 import { onlyInterception } from "./mesh-plan.ts";
 import { servePages, type PagesAccess } from "./pages.ts";
 import { PlanLoop } from "./plan-loop.ts";
@@ -87,7 +88,8 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
   const wired = await records.load();
   for (const record of wired) compiler.wire(localPod(record));
 
-  const applier = new PlanApplier(host, log, { profile });
+  const former = new FormerSysctls(host, `${folder}/${SYSCTLS_FILE}`);
+  const applier = new PlanApplier(host, log, { profile, beforeSysctl: (key, value) => former.remember(key, value) });
   parts.closing("applier", () => applier.close());
   const state = new ClusterState({
     host,

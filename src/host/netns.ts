@@ -8,4 +8,6 @@ export interface Netns {
   identity(path: string): Promise<string | undefined>;
   /** Writes a sysctl inside the namespace ("net.ipv4.ip_forward" -> "1"); `path` undefined: our own namespace. */
   sysctl(path: string | undefined, key: string, value: string): Promise<void>;
+  /** What it is now, without the end of its line. */
+  readSysctl(path: string | undefined, key: string): Promise<string>;
 }

@@ -56,7 +56,11 @@ export function hostIn(node: string): Host {
     ...host,
     netlink: { open: (netns) => host.netlink.open(netns ?? node) },
     nft: { apply: (ruleset, netns) => host.nft.apply(ruleset, netns ?? node), list: (netns) => host.nft.list(netns ?? node) },
-    netns: { ...host.netns, sysctl: (path, key, value) => host.netns.sysctl(path ?? node, key, value) },
+    netns: {
+      ...host.netns,
+      sysctl: (path, key, value) => host.netns.sysctl(path ?? node, key, value),
+      readSysctl: (path, key) => host.netns.readSysctl(path ?? node, key),
+    },
   };
 }
 
@@ -107,6 +111,8 @@ export async function makeLab(settings: Partial<NodeSettings> = {}): Promise<Lab
     underlay: "192.168.99.0/24",
     loadBalancerCIDR: DEFAULT_SETTINGS.loadBalancerCIDR,
   } as unknown as RuntimeConfig);
+  // As on machines whose owners are strict about where packets come from: nothing of ours may need that changed.
+  for (const { name } of NODES) await host.netns.sysctl(netnsPath(name), "net.ipv4.conf.all.rp_filter", "1");
   const lab = new Lab(settings);
   const nodes = NODES.map(({ name, address, podCIDR }) => ({
     apiVersion: "v1",

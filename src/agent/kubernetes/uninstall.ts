@@ -9,6 +9,7 @@ import type { SocketAddress } from "#host/net.ts";
 import { Health } from "#run/health.ts";
 import type { Log } from "#run/log.ts";
 import { Parts, type Running } from "#run/program.ts";
+import { FormerSysctls, SYSCTLS_FILE } from "#agent/former-sysctls.ts";
 import { PodRecords } from "#agent/pod-records.ts";
 import { removeConfigs } from "./network-config.ts";
 import type { NodePaths } from "./node-paths.ts";
@@ -50,7 +51,7 @@ export async function runUninstall(host: Host, options: UninstallOptions, log: L
   void (async () => {
     while (!stopped.signal.aborted) {
       try {
-        await clean(host, options);
+        await clean(host, options, log);
         health.set("uninstall", undefined);
         log.info("nothing of Weft is left on this node but this program");
         return;
@@ -65,7 +66,7 @@ export async function runUninstall(host: Host, options: UninstallOptions, log: L
 }
 
 /** In this order: no new pod begins on what is being taken away. */
-async function clean(host: Host, { paths, dnsAddress, profile }: UninstallOptions): Promise<void> {
+async function clean(host: Host, { paths, dnsAddress, profile }: UninstallOptions, log: Log): Promise<void> {
   await removeConfigs(host.files, paths.networkConfigs);
   await removePlugin(host.files, paths.plugins);
   const records = new PodRecords(host, `${paths.state}/pods.json`);
@@ -78,6 +79,7 @@ async function clean(host: Host, { paths, dnsAddress, profile }: UninstallOption
   } finally {
     session.close();
   }
-  for (const name of (await host.files.stat(paths.state)) === undefined ? [] : await host.files.list(paths.state))
-    await host.files.remove(`${paths.state}/${name}`);
+  const restored = await new FormerSysctls(host, `${paths.state}/${SYSCTLS_FILE}`).restore();
+  if (restored.length > 0) log.info("settings of the node are as they were before Weft", { settings: restored.join(", ") });
+  await host.files.remove(paths.state);
 }

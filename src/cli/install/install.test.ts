@@ -174,6 +174,36 @@ describe("weft uninstall", () => {
   });
 });
 
+describe("what Weft said of objects of others", () => {
+  const condition = (type: string, reason = type) => ({ type, status: "True", reason, message: "" });
+
+  test("is taken back: statuses of routes and policies, and that a node's network is up", async () => {
+    const api = cluster();
+    await installOn(api);
+    const of = { namespace: "shop", name: "reviews" };
+    const route = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices/reviews";
+    const status = { conditions: [condition("Accepted"), condition("PassedAnalysis")], observedGeneration: "1" };
+    put(api, { apiVersion: "networking.istio.io/v1", kind: "VirtualService", metadata: of, spec: {}, status } as KubeObject, route);
+    const node = "/api/v1/nodes/n1";
+    const conditions = [condition("NetworkUnavailable", "WeftIsUp")];
+    put(api, { apiVersion: "v1", kind: "Node", metadata: { name: "n1" }, status: { conditions } } as KubeObject, node);
+    const { out } = await uninstallOn(api);
+    assert.match(out, /statuses +taken back from 1 objects of users and 1 nodes/);
+    assert.ok(api.writes.includes(`PATCH ${node}/status`));
+    const stored = api.objects.get(`${route}/status`) as { status?: object } | undefined;
+    assert.deepEqual(stored?.status, { conditions: [condition("PassedAnalysis")] });
+  });
+
+  test("of others stays", async () => {
+    const api = cluster();
+    await installOn(api);
+    const conditions = [condition("NetworkUnavailable", "RouteCreated")];
+    put(api, { apiVersion: "v1", kind: "Node", metadata: { name: "n1" }, status: { conditions } } as KubeObject, "/api/v1/nodes/n1");
+    await uninstallOn(api);
+    assert.ok(!api.writes.some((write) => write.endsWith("/status")));
+  });
+});
+
 test("versions are compared by their numbers", () => {
   assert.deepEqual(
     [isNewer("1.10.0", "1.9.9"), isNewer("1.9.9", "1.10.0"), isNewer("1.0.0", "1.0.0"), isNewer(undefined, "0.1.0")],

@@ -7,18 +7,18 @@ import { configHash, configText } from "#compile/install/config-map.ts";
 import { crdKinds, crdName } from "#compile/install/crds.ts";
 import { AGENT, CONFIG_HASH_ANNOTATION, CONTROL, describeObject, GATEWAY, INSTALLATION, SYSTEM, WEBHOOK } from "#compile/install/manifest.ts";
 import { gatewayController } from "#compile/mesh/settings.ts";
-import { contains, parseCidr, parseIp } from "#lib/ip.ts";
-import type { ConfigMap, Pod, Service } from "#model/core.ts";
+import type { ConfigMap, Pod } from "#model/core.ts";
 import type { GatewayClass } from "#model/gateway-api.ts";
 import { CONFIG_KEY, CONFIG_MAP, type KubernetesConfig } from "#model/kubernetes-config.ts";
 import type { KubeObject } from "#model/object.ts";
-import { messageOf, type ClusterApi } from "#cli/cluster-api.ts";
+import type { ClusterApi } from "#cli/cluster-api.ts";
 import { CliError, type CliContext } from "#cli/context.ts";
 import { openKubernetes } from "#cli/kubernetes/access.ts";
 import { Progress } from "#cli/progress.ts";
 import { deleteObject, installedObjects, isOurs, type Found } from "./apply.ts";
 import { foreignObjects } from "./foreign-objects.ts";
 import { listPods } from "./pods-of.ts";
+import { patch, takeBackAddresses, takeBackNodeConditions, takeBackStatuses } from "./take-back.ts";
 import { waitFor, waitForAgents, type Waiter } from "./wait-for.ts";
 
 export interface UninstallOptions {
@@ -62,8 +62,10 @@ async function remove({ terminal }: CliContext, options: UninstallOptions, waite
   await removeWorkload(waiter, "gateway", { path: `${APPS}/${root}/deployments/${GATEWAY}`, namespace: root, app: GATEWAY });
   if ((await api.find(DAEMON_SET_PATH)) !== undefined) await cleanNodes(waiter, config);
   await removeWorkload(waiter, "control", { path: `${APPS}/${SYSTEM}/deployments/${CONTROL}`, namespace: SYSTEM, app: CONTROL });
-  const addresses = config === undefined ? 0 : await clearAddresses(api, config);
+  const addresses = config === undefined ? 0 : await takeBackAddresses(api, config);
   if (addresses > 0) progress.say("addresses", `taken back from ${addresses} LoadBalancer ${addresses === 1 ? "Service" : "Services"}`);
+  const [statuses, conditions] = [await takeBackStatuses(api), await takeBackNodeConditions(api)];
+  if (statuses + conditions > 0) progress.say("statuses", `taken back from ${statuses} objects of users and ${conditions} nodes`);
   const left = await removeObjects(waiter, options);
   if (options.wait) await waitForNamespaces(waiter, left);
   const pods = (await api.list<Pod>("/api/v1/pods")).filter(hasProxy);
@@ -114,27 +116,6 @@ async function cleanNodes(waiter: Waiter, config: KubernetesConfig | undefined):
   });
   progress.say("nodes", `cleaned: agents ${await waitForAgents(waiter)}`);
   await removeWorkload(waiter, "agents", { path: DAEMON_SET_PATH, namespace: SYSTEM, app: AGENT });
-}
-
-async function patch(api: ClusterApi, path: string, body: unknown): Promise<void> {
-  const answer = await api.request("PATCH", path, { body, contentType: "application/merge-patch+json" });
-  if (answer.status >= 300) throw new CliError(`PATCH ${path} is refused: ${messageOf(answer)}`, 1);
-}
-
-/** Addresses that Weft gave lead nowhere now. */
-async function clearAddresses(api: ClusterApi, { loadBalancerCIDR = "" }: KubernetesConfig): Promise<number> {
-  const range = parseCidr(loadBalancerCIDR);
-  if (range === undefined) return 0;
-  const services = (await api.list<Service>("/api/v1/services")).filter(({ status }) =>
-    status?.loadBalancer?.ingress?.some(({ ip = "" }) => {
-      const address = parseIp(ip);
-      return address !== undefined && contains(range, address);
-    }),
-  );
-  for (const { metadata } of services) {
-    await patch(api, `/api/v1/namespaces/${metadata.namespace ?? ""}/services/${metadata.name}/status`, { status: { loadBalancer: { ingress: null } } });
-  }
-  return services.length;
 }
 
 /** Resolves with what stays, and why. */

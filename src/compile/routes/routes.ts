@@ -74,11 +74,11 @@ export function compileRoutes(world: WorldReader, name: string, settings: NodeSe
       ];
     }),
     sysctls: [
+      // The one setting that is the whole node's: what is asked of a node's ports may arrive by any of its links.
       { key: "net.ipv4.ip_forward", value: "1" },
-      // The kernel takes the stricter of "all" and the link's own: answers may come by another link than the tunnel's.
-      { key: "net.ipv4.conf.all.rp_filter", value: "0" },
-      { key: `net.ipv4.conf.${VXLAN_DEVICE}.rp_filter`, value: "0" },
-      { key: "net.ipv4.conf.all.send_redirects", value: "0" },
+      // Answers may go by another link than the tunnel's. The kernel takes the larger of "all" and the link's own, and 2 (loose)
+      // is larger than 1 (strict): so "all" can stay as its owner has it.
+      { key: `net.ipv4.conf.${VXLAN_DEVICE}.rp_filter`, value: "2" },
     ],
     problems,
   };

@@ -241,7 +241,11 @@ export function kernelContract(make: () => Promise<Subject>): void {
       client.close();
     },
     "a sysctl is its namespace's own": async ({ host }, { a }) => {
+      await host.netns.sysctl(a, "net.ipv4.ip_forward", "0");
+      assert.equal(await host.netns.readSysctl(a, "net.ipv4.ip_forward"), "0");
       await host.netns.sysctl(a, "net.ipv4.ip_forward", "1");
+      assert.equal(await host.netns.readSysctl(a, "net.ipv4.ip_forward"), "1");
+      await assert.rejects(host.netns.readSysctl(a, "net.ipv4.no_such_thing"), { name: "HostError", code: "ENOENT", message: /no_such_thing/ });
       await assert.rejects(host.netns.sysctl(a, "net.ipv4.no_such_thing", "1"), { name: "HostError", code: "ENOENT", message: /no_such_thing/ });
     },
   };

@@ -32,6 +32,12 @@ export function fakeNetlink(kernel: FakeKernel, network: FakeNetwork, home: stri
 }
 
 export function fakeNetns(kernel: FakeKernel, network: FakeNetwork, home: string): Netns {
+  const namespaceWith = (path: string | undefined, key: string, failed: string): FakeNamespace => {
+    const namespace = path === undefined ? kernel.home(home) : kernel.find(path);
+    if (namespace === undefined) throw new HostError("ENOENT", path ?? home, "no such network namespace");
+    if (!/^net[./]/.test(key) || key.includes("no_such")) throw new HostError("ENOENT", key, `${failed}: no such sysctl`);
+    return namespace;
+  };
   return {
     async create(path) {
       if (kernel.find(path) !== undefined) throw new HostError("EEXIST", path, "cannot make a network namespace: file already exists");
@@ -44,11 +50,10 @@ export function fakeNetns(kernel: FakeKernel, network: FakeNetwork, home: string
     exists: async (path) => kernel.find(path) !== undefined,
     identity: async (path) => kernel.find(kernel.processes.get(path) ?? path)?.path,
     async sysctl(path, key, value) {
-      const namespace = path === undefined ? kernel.home(home) : kernel.find(path);
-      if (namespace === undefined) throw new HostError("ENOENT", path ?? home, "no such network namespace");
-      if (!/^net[./]/.test(key) || key.includes("no_such")) throw new HostError("ENOENT", key, `cannot write "${value}": no such sysctl`);
-      namespace.sysctls.set(key, value);
+      namespaceWith(path, key, `cannot write "${value}"`).sysctls.set(key, value);
     },
+    // A machine that was set up in no way.
+    readSysctl: async (path, key) => namespaceWith(path, key, "cannot be read").sysctls.get(key) ?? "0",
   };
 }
 

@@ -2,7 +2,7 @@
  * Network namespaces bound to files, as `ip netns` makes them. This thread unshares, binds its new namespace to the file
  * and goes home again, all in one turn: no helper process.
  */
-import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { HostError } from "#host/host-error.ts";
@@ -27,7 +27,8 @@ export function realNetns(): Netns {
     remove: async (path) => remove(path),
     exists,
     identity,
-    sysctl: async (path, key, value) => sysctl(path, key, value),
+    sysctl: async (path, key, value) => withSysctl(path, key, `cannot write "${value}"`, (file) => writeFileSync(file, value)),
+    readSysctl: async (path, key) => withSysctl(path, key, "cannot be read", (file) => readFileSync(file, "utf8").trim()),
   };
 }
 
@@ -91,14 +92,14 @@ async function identity(path: string): Promise<string | undefined> {
 }
 
 /** "net.ipv4.ip_forward"; "net/ipv4/conf/eth0.1/forwarding" when a name has dots, as sysctl(8) reads it. */
-function sysctl(path: string | undefined, key: string, value: string): void {
+function withSysctl<T>(path: string | undefined, key: string, failed: string, act: (file: string) => T): T {
   const file = `/proc/sys/${key.includes("/") ? key : key.replaceAll(".", "/")}`;
-  insideNetns(path, () => {
+  return insideNetns(path, () => {
     try {
-      writeFileSync(file, value);
+      return act(file);
     } catch (cause) {
       const { code = "EIO", message } = cause as Error & { code?: string };
-      throw new HostError(code, path === undefined ? key : `${path}: ${key}`, `cannot write "${value}": ${message}`, { cause });
+      throw new HostError(code, path === undefined ? key : `${path}: ${key}`, `${failed}: ${message}`, { cause });
     }
   });
 }
