@@ -21,7 +21,10 @@ export class TestCluster {
     // A small linear congruence: names differ, and are the same in every run.
     const next = (): number => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
     this.#runner = runControllers(controllers, {
-      host: { clock: realClock(), random: { next, bytes: (length) => new Uint8Array(length), uuid: () => String(++this.#revision) } },
+      host: {
+        clock: realClock(),
+        random: { next, bytes: (length) => new Uint8Array(length), fill: (bytes) => void bytes.fill(0), uuid: () => String(++this.#revision) },
+      },
       log: silentLog,
       world: this.world,
       writer: this.#writer(),

@@ -4,6 +4,8 @@ export interface Random {
   next(): number;
   /** `length` bytes fit for keys (real host) or reproducible (fake host). */
   bytes(length: number): Uint8Array;
+  /** The same into memory that is there: new memory for thousands of bytes costs ten times as much as they do. */
+  fill(bytes: Uint8Array): void;
   /** RFC 9562 version 4. */
   uuid(): string;
 }

@@ -16,8 +16,15 @@ export function seededRandom(seed: string): Random {
     state[3] = rotate(d1, 11);
     return result;
   };
-  const bytes = (length: number): Uint8Array => Uint8Array.from({ length }, () => next32() >>> 24);
-  return { next: () => next32() / 2 ** 32, bytes, uuid: () => uuid(bytes(16)) };
+  const fill = (bytes: Uint8Array): void => {
+    for (let i = 0; i < bytes.length; i++) bytes[i] = next32() >>> 24;
+  };
+  const bytes = (length: number): Uint8Array => {
+    const made = new Uint8Array(length);
+    fill(made);
+    return made;
+  };
+  return { next: () => next32() / 2 ** 32, bytes, fill, uuid: () => uuid(bytes(16)) };
 }
 
 function rotate(value: number, by: number): number {

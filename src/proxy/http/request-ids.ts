@@ -11,6 +11,7 @@ const DASH = 45;
 
 export class RequestIds {
   readonly #random: Random;
+  readonly #bytes = new Uint8Array(IDS_PER_BLOCK * 16);
   #text = "";
   #at = 0;
 
@@ -20,7 +21,8 @@ export class RequestIds {
 
   next(): string {
     if (this.#at >= this.#text.length) {
-      this.#text = uuids(this.#random.bytes(IDS_PER_BLOCK * 16));
+      this.#random.fill(this.#bytes);
+      this.#text = uuids(this.#bytes);
       this.#at = 0;
     }
     const id = this.#text.slice(this.#at, this.#at + TEXT_LENGTH);

@@ -3,7 +3,8 @@
  * kept beside it, and what it removes is only marked. So a head is forwarded by copying the text between the marks, and
  * a header costs a string only when somebody asks for its value.
  */
-import { bitOf, headerLine, type HeaderName, otherBitOf, spells, uninternedName } from "./header-name.ts";
+import type { ByteOutput } from "./byte-output.ts";
+import { bitOf, type HeaderName, otherBitOf, spells, uninternedName, writeHeaderLine } from "./header-name.ts";
 
 /** Per header: name start, name end, value start, value end, hash, state. Its line ends where the next one's name starts. */
 const WIDTH = 6;
@@ -26,6 +27,9 @@ export class HeaderBlock {
   readonly #addedValues: string[] = [];
   #added = 0;
   #anyRemoved = false;
+  /** The bytes of `text`, which begins at `#sourceAt`, as long as they are the connection's to lend. */
+  #source: Uint8Array | undefined;
+  #sourceAt = 0;
   /** Bits of all names that came from the wire: most look-ups end here. */
   #bits = 0;
   #otherBits = 0;
@@ -38,6 +42,7 @@ export class HeaderBlock {
     this.linesStart = 0;
     this.linesEnd = 0;
     this.#anyRemoved = false;
+    this.#source = undefined;
     this.#bits = 0;
     this.#otherBits = 0;
     this.#addedBits = 0;
@@ -169,28 +174,39 @@ export class HeaderBlock {
     this.#removeAdded(unwanted);
   }
 
-  /** Header lines with CRLF, without the blank line. */
-  lines(): string {
-    let out = "";
-    if (!this.#anyRemoved) {
-      if (this.count > 0) out = this.text.slice(this.linesStart, this.linesEnd);
-    } else {
+  /** `text` was read from bytes[at]: until `takeBack` lines are copied from there, which costs a quarter of writing text. */
+  lend(bytes: Uint8Array, at: number): void {
+    this.#source = bytes;
+    this.#sourceAt = at;
+  }
+
+  takeBack(): void {
+    this.#source = undefined;
+  }
+
+  /** Writes the header lines, without the blank line behind them; with `from` 0 also the start line as it came. */
+  writeTo(output: ByteOutput, from = this.linesStart): void {
+    let start = from;
+    if (this.#anyRemoved) {
       const at = this.#at;
-      let from = this.linesStart;
       for (let i = 0; i < this.count; i++) {
         const base = i * WIDTH;
         if (at[base + STATE] === KEPT) continue;
-        const nameStart = at[base] ?? 0;
-        if (nameStart > from) out += this.text.slice(from, nameStart);
-        from = i + 1 === this.count ? this.linesEnd : (at[base + WIDTH] ?? 0);
+        this.#copy(output, start, at[base] ?? 0);
+        start = i + 1 === this.count ? this.linesEnd : (at[base + WIDTH] ?? 0);
       }
-      if (this.linesEnd > from) out += this.text.slice(from, this.linesEnd);
     }
+    this.#copy(output, start, this.linesEnd);
     for (let i = 0; i < this.#added; i++) {
       const name = this.#addedNames[i];
-      if (name !== undefined) out += headerLine(name, this.#addedValues[i] ?? "");
+      if (name !== undefined) writeHeaderLine(output, name, this.#addedValues[i] ?? "");
     }
-    return out;
+  }
+
+  #copy(output: ByteOutput, from: number, to: number): void {
+    if (from >= to) return;
+    if (this.#source === undefined) output.write(this.text.slice(from, to));
+    else output.writeBorrowed(this.#source, this.#sourceAt + from, this.#sourceAt + to);
   }
 
   /** Lower-case names with values, in order. For logs and tests. */

@@ -2,20 +2,28 @@
  * Header names, interned: one object per name, made when configuration is compiled, so that a request is searched by a
  * number (a hash that the parser computes while it checks the name's characters) and never by building strings.
  */
+import type { ByteOutput } from "./byte-output.ts";
+import { inOnePiece } from "./latin1.ts";
+
 export interface HeaderName {
   readonly lower: string;
   readonly hash: number;
   /** One bit of 32 each: a block that lacks a header with either of them does not have this one. */
   readonly bit: number;
   readonly otherBit: number;
-  /** The line that was written last: most values are the same again and again (server, date, x-forwarded-proto). */
+  /** "name: ", in one piece. */
+  readonly start: string;
+  /** Most values are the same again and again (server, date, x-forwarded-proto); "": the line of the last one is not made yet. */
   lastValue: string;
   lastLine: string;
+  /** How many values in a row may still differ from the one before: then this name's are ids, and none is looked at again. */
+  patience: number;
 }
 
 const interned = new Map<string, HeaderName>();
 /** Names seen on the wire must not fill the table: only configuration and our own constants are interned. */
 const INTERNED_LIMIT = 65_536;
+const PATIENCE = 100;
 
 /** One step of the hash over a name's bytes. Letters of either case give the same value. */
 export function hashStep(hash: number, byte: number): number {
@@ -40,21 +48,25 @@ export function headerName(name: string): HeaderName {
 /** For names from the wire, which must not fill the table. */
 export function uninternedName(lower: string): HeaderName {
   const hash = hashName(lower);
-  return { lower, hash, bit: bitOf(hash), otherBit: otherBitOf(hash), lastValue: "", lastLine: `${lower}: \r\n` };
+  return { lower, hash, bit: bitOf(hash), otherBit: otherBitOf(hash), start: inOnePiece(`${lower}: `), lastValue: "", lastLine: "", patience: PATIENCE };
 }
 
-/** "name: value" with CRLF. */
-export function headerLine(name: HeaderName, value: string): string {
-  // What is asked for a second time will be asked for again; what is never (an id) need not be made cheap to write.
-  if (name.lastValue === value) return flat(name.lastLine);
-  name.lastValue = value;
-  return (name.lastLine = `${name.lower}: ${value}\r\n`);
-}
-
-/** Text that was glued together is copied into one piece when a character of it is asked for: then it is cheap to write. */
-function flat(text: string): string {
-  text.charCodeAt(0);
-  return text;
+/** Writes "name: value" with CRLF. The line of a value that comes a second time is kept: it will come again. */
+export function writeHeaderLine(output: ByteOutput, name: HeaderName, value: string): void {
+  if (name.lastValue === value) {
+    if (name.lastLine === "") name.lastLine = inOnePiece(`${name.lower}: ${value}\r\n`);
+    name.patience = PATIENCE;
+    output.write(name.lastLine);
+    return;
+  }
+  if (name.patience > 0) {
+    name.patience--;
+    name.lastValue = value;
+    name.lastLine = "";
+  }
+  output.write(name.start);
+  output.write(value);
+  output.write("\r\n");
 }
 
 export function bitOf(hash: number): number {

@@ -23,6 +23,8 @@ export interface RequestHead {
   hasBody: boolean;
   /** The client waits for 100 Continue. */
   expectsContinue: boolean;
+  /** `path` as the request line has it, when that line can be sent on as it came: the first of `headers.text`, HTTP/1.1, origin form. */
+  receivedPath: string | undefined;
 }
 
 export interface ResponseHead {
@@ -88,15 +90,4 @@ export interface ClientStream {
   cancel(): void;
   pauseResponse(): void;
   resumeResponse(): void;
-}
-
-/** Where a codec writes: a connection of the host fits. */
-export interface ByteOutput {
-  write(chunk: Uint8Array | string): void;
-  writeBorrowed(bytes: Uint8Array, start: number, end: number): void;
-  readonly bufferedBytes: number;
-  pause(): void;
-  resume(): void;
-  end(): void;
-  destroy(reset?: boolean): void;
 }

@@ -1,6 +1,6 @@
 /** Writes one message's body after its head: by length, by chunks, or bare. */
 import type { HeaderBlock } from "#wire/http/header-block.ts";
-import type { ByteOutput } from "#wire/http/stream.ts";
+import type { ByteOutput } from "#wire/http/byte-output.ts";
 
 /** Above this many unsent bytes a sender is told to stop. Envoy: per_connection_buffer_limit_bytes, 1 MiB by default; lower keeps latency. */
 const HIGH_WATER_BYTES = 256 * 1024;
@@ -26,6 +26,8 @@ export class BodyWriter {
 
   end(output: ByteOutput, trailers: HeaderBlock | undefined): void {
     if (!this.chunked || this.silent) return;
-    output.write(trailers === undefined ? "0\r\n\r\n" : `0\r\n${trailers.lines()}\r\n`);
+    output.write("0\r\n");
+    trailers?.writeTo(output);
+    output.write("\r\n");
   }
 }

@@ -2,9 +2,10 @@
  * The client side of an HTTP/1.1 connection: one request with its response at a time. `state` tells a pool whether the
  * connection can carry the next one. Whatever a server sends that no request asked for ends the connection.
  */
+import type { ByteOutput } from "#wire/http/byte-output.ts";
 import type { HeaderBlock } from "#wire/http/header-block.ts";
 import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE } from "#wire/http/names.ts";
-import type { BodyReceiver, ByteOutput, ClientStream, RequestHead, ResponseHandler, ResponseHead, StreamFailure } from "#wire/http/stream.ts";
+import type { BodyReceiver, ClientStream, RequestHead, ResponseHandler, ResponseHead, StreamFailure } from "#wire/http/stream.ts";
 import { BodyReader } from "./body-reader.ts";
 import { BodyWriter } from "./body-writer.ts";
 import { connectionOptions, hasOption } from "./connection-options.ts";
@@ -96,9 +97,15 @@ export class Http1ClientConnection implements ClientStream {
         chunked = true;
       } else if (!BODYLESS.has(head.method)) framing += "content-length: 0\r\n";
     }
-    const host = headers.has(HOST) ? "" : `host: ${head.authority}\r\n`;
     this.#writer.begin(chunked, false);
-    this.#output.write(`${head.method} ${head.path} HTTP/1.1\r\n${host}${headers.lines()}${framing}\r\n`);
+    const hasHost = headers.has(HOST);
+    if (hasHost && head.path === head.receivedPath) headers.writeTo(this.#output, 0);
+    else {
+      this.#output.write(`${head.method} ${head.path} HTTP/1.1\r\n`);
+      if (!hasHost) this.#output.write(`host: ${head.authority}\r\n`);
+      headers.writeTo(this.#output);
+    }
+    this.#output.write(framing === "" ? "\r\n" : `${framing}\r\n`);
     return this;
   }
 
@@ -140,6 +147,14 @@ export class Http1ClientConnection implements ClientStream {
   }
 
   onData(bytes: Uint8Array): void {
+    try {
+      this.#read(bytes);
+    } finally {
+      this.#scanner.block.takeBack();
+    }
+  }
+
+  #read(bytes: Uint8Array): void {
     let at = 0;
     while (at < bytes.length) {
       if (this.#state === HEAD) {

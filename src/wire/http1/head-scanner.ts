@@ -5,7 +5,7 @@
  */
 import { HeaderBlock } from "#wire/http/header-block.ts";
 import { hashStep } from "#wire/http/header-name.ts";
-import { latin1 } from "./latin1.ts";
+import { latin1 } from "#wire/http/latin1.ts";
 import { COLON, CR, DEL, HTAB, LF, OCTETS, SP, TOKEN } from "./octets.ts";
 import { type Http1Problem, PROBLEMS } from "./problem.ts";
 
@@ -106,6 +106,7 @@ export class HeadScanner {
         if (this.#started) {
           if (line + 1 >= limit) return this.#fail(PROBLEMS.headTooLarge);
           block.text = latin1(bytes, base, line + 2);
+          block.lend(bytes, base);
           block.linesEnd = line - base;
           if (block.count === 0) block.linesStart = block.linesEnd;
           return line + 2;

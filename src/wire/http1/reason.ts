@@ -1,4 +1,6 @@
 /** Reason phrases (RFC 9110 15), and whole status lines made once per status. */
+import { inOnePiece } from "#wire/http/latin1.ts";
+
 const REASONS: Readonly<Record<number, string>> = {
   100: "Continue",
   101: "Switching Protocols",
@@ -63,7 +65,7 @@ const REASONS: Readonly<Record<number, string>> = {
 const lines: string[] = [];
 
 export function statusLine(status: number): string {
-  return (lines[status] ??= `HTTP/1.1 ${status} ${REASONS[status] ?? "Unknown"}\r\n`);
+  return (lines[status] ??= inOnePiece(`HTTP/1.1 ${status} ${REASONS[status] ?? "Unknown"}\r\n`));
 }
 
 /** Statuses that never have a body (RFC 9110 6.4.1). */

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import type { ByteOutput } from "#wire/http/byte-output.ts";
 import { HeaderBlock } from "#wire/http/header-block.ts";
 import { headerName } from "#wire/http/header-name.ts";
-import type { ByteOutput, RequestHandler, ServerStream } from "#wire/http/stream.ts";
+import type { RequestHandler, ServerStream } from "#wire/http/stream.ts";
 import { naiveRequests } from "./naive-twin.test.ts";
 import type { Http1Problem } from "./problem.ts";
 import { Http1ServerConnection } from "./server-connection.ts";
@@ -34,6 +35,12 @@ class Output implements ByteOutput {
   destroy(): void {
     this.state = "destroyed";
   }
+}
+
+function linesOf(headers: HeaderBlock): string {
+  const output = new Output();
+  headers.writeTo(output);
+  return output.text;
 }
 
 interface Recording {
@@ -75,7 +82,7 @@ function answerAtEnd(events: string[], stream: ServerStream): RequestHandler {
     },
     onEnd(trailers) {
       if (body !== "") events.push(`body ${body}`);
-      if (trailers !== undefined) events.push(`trailers ${trailers.lines()}`);
+      if (trailers !== undefined) events.push(`trailers ${linesOf(trailers)}`);
       events.push("end");
       stream.sendHead({ status: 200, headers: new HeaderBlock(), hasBody: false }, true);
     },

@@ -5,9 +5,10 @@
  * The owner feeds it what the socket says (`onData`, `onEnd`, `onClose`, `onDrain`) and makes a RequestHandler per request.
  * No timers: the owner looks at `idle` and `lingering` and closes what waits too long.
  */
+import type { ByteOutput } from "#wire/http/byte-output.ts";
 import type { HeaderBlock } from "#wire/http/header-block.ts";
 import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE } from "#wire/http/names.ts";
-import type { BodyReceiver, ByteOutput, RequestHandler, RequestHead, ResponseHead, ServerStream, StreamFailure } from "#wire/http/stream.ts";
+import type { BodyReceiver, RequestHandler, RequestHead, ResponseHead, ServerStream, StreamFailure } from "#wire/http/stream.ts";
 import { BodyReader } from "./body-reader.ts";
 import { BodyWriter } from "./body-writer.ts";
 import { type Framing, NO_BODY, requestFraming } from "./framing.ts";
@@ -90,6 +91,7 @@ export class Http1ServerConnection implements ServerStream {
       upgrade: undefined,
       hasBody: false,
       expectsContinue: false,
+      receivedPath: undefined,
     };
     this.#receiver = {
       onBody: (bytes, start, end) => this.#handler?.onBody(bytes, start, end),
@@ -163,15 +165,19 @@ export class Http1ServerConnection implements ServerStream {
   #pump(first: Uint8Array): void {
     let bytes: Uint8Array | undefined = first;
     this.#pumping = true;
-    while (bytes !== undefined) {
-      const rest = this.#consume(bytes);
-      bytes = undefined;
-      if (rest === undefined) break;
-      // Only a request that waits for its turn leaves bytes behind.
-      if (this.#state === HEAD) bytes = rest;
-      else this.#ahead = rest.slice();
+    try {
+      while (bytes !== undefined) {
+        const rest = this.#consume(bytes);
+        bytes = undefined;
+        if (rest === undefined) break;
+        // Only a request that waits for its turn leaves bytes behind.
+        if (this.#state === HEAD) bytes = rest;
+        else this.#ahead = rest.slice();
+      }
+    } finally {
+      this.#pumping = false;
+      this.#scanner.block.takeBack();
     }
-    this.#pumping = false;
     const ahead = this.#ahead !== undefined;
     if (ahead !== this.#pausedByAhead) {
       this.#pausedByAhead = ahead;
@@ -235,17 +241,19 @@ export class Http1ServerConnection implements ServerStream {
     const head = this.#head;
     const headers = this.#scanner.block;
     const version = (head.version = this.#line.version);
-    head.method = this.#line.method;
+    const method = (head.method = this.#line.method);
     head.scheme = this.#settings.scheme;
     const hosts = headers.occurrences(HOST);
     if (hosts > 1) return PROBLEMS.manyHosts;
     const host = hosts === 1 ? (headers.get(HOST) ?? "") : "";
     const target = headers.text.slice(this.#line.targetStart, this.#line.targetEnd);
-    if (target.charCodeAt(0) === 47 && head.method !== "CONNECT") {
+    head.receivedPath = undefined;
+    if (target.charCodeAt(0) === 47 && method !== "CONNECT") {
       head.path = target;
+      if (version === 11 && this.#line.targetStart === method.length + 1) head.receivedPath = target;
       head.authority = host;
     } else {
-      const meaning = readTarget(head.method, target);
+      const meaning = readTarget(method, target);
       if (meaning === undefined) return PROBLEMS.badTarget;
       head.path = meaning.path;
       head.authority = meaning.authority ?? host;
@@ -324,7 +332,7 @@ export class Http1ServerConnection implements ServerStream {
 
   sendInterim(head: ResponseHead): void {
     if (this.#headSent || this.#head.version < 11 || this.#state === CLOSED) return;
-    this.#output.write(`${statusLine(head.status)}${head.headers.lines()}\r\n`);
+    this.#writeHead(head, "\r\n");
   }
 
   sendHead(head: ResponseHead, endStream: boolean): void {
@@ -337,7 +345,7 @@ export class Http1ServerConnection implements ServerStream {
     headers.remove(PROXY_CONNECTION);
     headers.remove(TRANSFER_ENCODING);
     if (status === 101 && this.#head.upgrade !== undefined) {
-      this.#output.write(`${statusLine(status)}${headers.lines()}connection: upgrade\r\n\r\n`);
+      this.#writeHead(head, "connection: upgrade\r\n\r\n");
       this.#writer.begin(false, false);
       this.#state = RAW;
       this.#resumeAhead();
@@ -363,8 +371,15 @@ export class Http1ServerConnection implements ServerStream {
     if (this.#closeAfter || this.#draining) framing += "connection: close\r\n";
     else if (this.#head.version === 10) framing += "connection: keep-alive\r\n";
     this.#writer.begin(chunked, silent);
-    this.#output.write(`${statusLine(status)}${headers.lines()}${framing}\r\n`);
+    this.#writeHead(head, framing === "" ? "\r\n" : `${framing}\r\n`);
     if (endStream) this.#endResponse();
+  }
+
+  /** `rest`: what stands behind the headers, the blank line with it. */
+  #writeHead({ status, headers }: ResponseHead, rest: string): void {
+    this.#output.write(statusLine(status));
+    headers.writeTo(this.#output);
+    this.#output.write(rest);
   }
 
   sendBody(bytes: Uint8Array, start: number, end: number): boolean {

@@ -87,7 +87,7 @@ export class NodeConnection extends SendingConnection implements Connection, Rea
   }
 
   /** A handshake goes on, whatever its owner wants to hear. */
-  get #isPaused(): boolean {
+  #isPaused(): boolean {
     return this.#paused && this.connected;
   }
 
@@ -96,7 +96,7 @@ export class NodeConnection extends SendingConnection implements Connection, Rea
     // Another connection's handler may have closed this one after it was read, or paused it.
     if (this.fd < 0) return;
     if (length === UNREAD) return this.#readMuch(isLast);
-    if (length > 0 && this.#isPaused) {
+    if (length > 0 && this.#isPaused()) {
       const bytes = slotBytes(slot, length).slice();
       // It may have been resumed and paused again before what was kept could be handed over.
       this.#unread = this.#unread === undefined ? bytes : Buffer.concat([this.#unread, bytes]);
@@ -110,7 +110,7 @@ export class NodeConnection extends SendingConnection implements Connection, Rea
   }
 
   #readMuch(isLast: boolean): void {
-    if (this.#isPaused) return;
+    if (this.#isPaused()) return;
     const most = this.tls === undefined ? READ_BYTES : TLS_READ_BYTES;
     const length = libc().recvAt(this.fd, readAddress(), most, MSG_DONTWAIT);
     this.#readsMuch = length >= SLOT_BYTES;
@@ -132,7 +132,7 @@ export class NodeConnection extends SendingConnection implements Connection, Rea
   /** What came before a pause that it did not know of. */
   #takeUnread(): void {
     const unread = this.#unread;
-    if (unread === undefined || this.#isPaused || this.fd < 0) return;
+    if (unread === undefined || this.#isPaused() || this.fd < 0) return;
     this.#unread = undefined;
     if (this.tls === undefined) this.#handler?.onData(unread);
     else {
@@ -146,7 +146,7 @@ export class NodeConnection extends SendingConnection implements Connection, Rea
     if (errno === EINTR) readAgain(this.fd);
     else if (errno === 0) {
       // Who resumes reads it again.
-      if (this.#isPaused) return;
+      if (this.#isPaused()) return;
       this.#sawEnd = true;
       unwatch(this.fd, this, false);
       if (this.tls === undefined) this.#peerEnds();

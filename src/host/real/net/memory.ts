@@ -1,5 +1,5 @@
 /**
- * Pieces of memory that all plain sockets of the process share, so that a system call is given an address and no
+ * Memory that all plain sockets of the process share, in one piece, so that a system call is given an address and no
  * object: where what is read stands while its handler looks at it (a slot for each of the sockets that are read together,
  * one large piece for those that have much to say), and where a turn of the event loop gathers what it writes.
  */
@@ -20,16 +20,19 @@ const KEPT_VIEW_BYTES = 1024;
 const MOST_KEPT_VIEWS = 4096;
 
 interface Memory {
+  readonly address: number;
+  readonly buffer: ArrayBuffer;
   /** Not a Buffer: whoever keeps bytes takes `slice()` of them, which copies here and would not there. */
-  readonly read: Uint8Array;
-  readonly readAddress: number;
-  readonly slots: Uint8Array;
-  readonly slotsAddress: number;
-  readonly outbox: Buffer;
-  readonly outboxAddress: number;
-  readonly sealed: Buffer;
-  readonly sealedAddress: number;
+  readonly bytes: Uint8Array;
+  /** For writing text. */
+  readonly text: Buffer;
 }
+
+const READ_AT = 0;
+const SLOTS_AT = READ_AT + READ_BYTES;
+const OUTBOX_AT = SLOTS_AT + SLOTS * SLOT_BYTES;
+const SEALED_AT = OUTBOX_AT + OUTBOX_BYTES;
+const ALL_BYTES = SEALED_AT + SEALED_BYTES;
 
 /** Node's own method, taken once: the way over `write` looks its encoding up each time. */
 const own: unknown = Reflect.get(Buffer.prototype, "latin1Write");
@@ -53,40 +56,32 @@ let keptViews = 0;
 let end = 0;
 
 function allocate(): Memory {
-  const read = nativeMemory(READ_BYTES);
-  const slots = nativeMemory(SLOTS * SLOT_BYTES);
-  const outbox = nativeMemory(OUTBOX_BYTES);
-  const sealed = nativeMemory(SEALED_BYTES);
-  return {
-    read: new Uint8Array(read.bytes),
-    readAddress: read.address,
-    slots: new Uint8Array(slots.bytes),
-    slotsAddress: slots.address,
-    outbox: Buffer.from(outbox.bytes),
-    outboxAddress: outbox.address,
-    sealed: Buffer.from(sealed.bytes),
-    sealedAddress: sealed.address,
-  };
+  const { bytes: buffer, address } = nativeMemory(ALL_BYTES);
+  return { address, buffer, bytes: new Uint8Array(buffer), text: Buffer.from(buffer) };
+}
+
+function all(): Memory {
+  return (memory ??= allocate());
 }
 
 export function readAddress(): number {
-  return (memory ??= allocate()).readAddress;
+  return all().address + READ_AT;
 }
 
 /** The first `length` bytes that were read. */
 export function readBytes(length: number): Uint8Array {
-  return (memory ??= allocate()).read.subarray(0, length);
+  return all().bytes.subarray(READ_AT, READ_AT + length);
 }
 
 export function slotAddress(slot: number): number {
-  return (memory ??= allocate()).slotsAddress + slot * SLOT_BYTES;
+  return all().address + SLOTS_AT + slot * SLOT_BYTES;
 }
 
 /** The first `length` bytes of a slot. */
 export function slotBytes(slot: number, length: number): Uint8Array {
-  const { slots } = (memory ??= allocate());
-  const start = slot * SLOT_BYTES;
-  if (length >= KEPT_VIEW_BYTES) return slots.subarray(start, start + length);
+  const { bytes } = all();
+  const start = SLOTS_AT + slot * SLOT_BYTES;
+  if (length >= KEPT_VIEW_BYTES) return bytes.subarray(start, start + length);
   const index = slot * KEPT_VIEW_BYTES + length;
   const kept = views[index];
   if (kept !== undefined) return kept;
@@ -94,7 +89,7 @@ export function slotBytes(slot: number, length: number): Uint8Array {
     views.fill(undefined);
     keptViews = 1;
   }
-  return (views[index] = slots.subarray(start, start + length));
+  return (views[index] = bytes.subarray(start, start + length));
 }
 
 /** Where the next bytes go. */
@@ -108,34 +103,36 @@ export function fitsOutbox(length: number): boolean {
 
 /** Must fit. Strings are latin1. */
 export function appendToOutbox(chunk: Uint8Array | string): void {
-  const { outbox } = (memory ??= allocate());
-  if (typeof chunk === "string") writeLatin1.call(outbox, chunk, end);
-  else outbox.set(chunk, end);
-  end += chunk.length;
+  if (typeof chunk === "string") {
+    writeLatin1.call(all().text, chunk, OUTBOX_AT + end);
+    end += chunk.length;
+  } else appendRange(chunk, 0, chunk.length);
 }
 
-/** Few bytes; must fit. */
+/** Must fit. What was read from a socket stands in the same memory, and is copied without a view of it (27 ns and 47 ns). */
 export function appendRange(bytes: Uint8Array, start: number, behind: number): void {
-  const { outbox } = (memory ??= allocate());
-  let at = end;
-  for (let i = start; i < behind; i++) outbox[at++] = bytes[i] ?? 0;
-  end = at;
+  const { buffer, bytes: target } = all();
+  if (bytes.buffer === buffer) {
+    const from = bytes.byteOffset;
+    target.copyWithin(OUTBOX_AT + end, from + start, from + behind);
+  } else target.set(bytes.subarray(start, behind), OUTBOX_AT + end);
+  end += behind - start;
 }
 
 export function outboxAddress(at: number): number {
-  return (memory ??= allocate()).outboxAddress + at;
+  return all().address + OUTBOX_AT + at;
 }
 
 export function outboxCopy(from: number, to: number): Buffer {
-  return Buffer.from((memory ??= allocate()).outbox.subarray(from, to));
+  return Buffer.from(all().bytes.subarray(OUTBOX_AT + from, OUTBOX_AT + to));
 }
 
 export function sealedAddress(): number {
-  return (memory ??= allocate()).sealedAddress;
+  return all().address + SEALED_AT;
 }
 
 export function sealedCopy(from: number, to: number): Buffer {
-  return Buffer.from((memory ??= allocate()).sealed.subarray(from, to));
+  return Buffer.from(all().bytes.subarray(SEALED_AT + from, SEALED_AT + to));
 }
 
 /** All connections have sent, or copied, what was theirs. */

@@ -24,8 +24,6 @@ import { atTurnEnd, isServing } from "./readiness.ts";
 const HIGH_WATER_BYTES = 65_536;
 /** Borrowed bytes of at least this size are sent at once; less waits for the turn's other bytes. */
 const SEND_AT_ONCE_BYTES = 16_384;
-/** A view of so few bytes would cost more than their copy. */
-const COPY_BY_LOOP_BYTES = 160;
 /** Records of this much are made and sent at a time: a session keeps memory for the largest. */
 const SEAL_AT_ONCE_BYTES = 49_152;
 const MSG_DONTWAIT_NOSIGNAL = 0x4040;
@@ -100,7 +98,7 @@ export abstract class SendingConnection {
   writeBorrowed(borrowed: Uint8Array, start = 0, end = borrowed.length): void {
     const length = end - start;
     if (this.ended || this.closed || length === 0) return;
-    if (length <= COPY_BY_LOOP_BYTES && this.#canUseOutbox(length)) {
+    if (length < SEND_AT_ONCE_BYTES && this.#canUseOutbox(length)) {
       const from = outboxEnd();
       appendRange(borrowed, start, end);
       this.#appended(from, length);
@@ -108,8 +106,7 @@ export abstract class SendingConnection {
     }
     const bytes = length === borrowed.length ? borrowed : borrowed.subarray(start, end);
     if (length < SEND_AT_ONCE_BYTES || !this.connected || this.socket.writableLength > 0) {
-      if (this.#canUseOutbox(length)) this.#append(bytes);
-      else this.write(Buffer.from(bytes));
+      this.write(Buffer.from(bytes));
       return;
     }
     if (this.tls !== undefined) {
