@@ -8,3 +8,6 @@ export interface ByteOutput {
   end(): void;
   destroy(reset?: boolean): void;
 }
+
+/** What writes whole pieces needs no more of it. */
+export type PieceOutput = Pick<ByteOutput, "write" | "writeBorrowed">;

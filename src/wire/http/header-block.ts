@@ -3,7 +3,7 @@
  * kept beside it, and what it removes is only marked. So a head is forwarded by copying the text between the marks, and
  * a header costs a string only when somebody asks for its value.
  */
-import type { ByteOutput } from "./byte-output.ts";
+import type { PieceOutput } from "./byte-output.ts";
 import { bitOf, type HeaderName, otherBitOf, spells, uninternedName, writeHeaderLine } from "./header-name.ts";
 
 /** Per header: name start, name end, value start, value end, hash, state. Its line ends where the next one's name starts. */
@@ -185,7 +185,7 @@ export class HeaderBlock {
   }
 
   /** Writes the header lines, without the blank line behind them; with `from` 0 also the start line as it came. */
-  writeTo(output: ByteOutput, from = this.linesStart): void {
+  writeTo(output: PieceOutput, from = this.linesStart): void {
     let start = from;
     if (this.#anyRemoved) {
       const at = this.#at;
@@ -203,7 +203,7 @@ export class HeaderBlock {
     }
   }
 
-  #copy(output: ByteOutput, from: number, to: number): void {
+  #copy(output: PieceOutput, from: number, to: number): void {
     if (from >= to) return;
     if (this.#source === undefined) output.write(this.text.slice(from, to));
     else output.writeBorrowed(this.#source, this.#sourceAt + from, this.#sourceAt + to);

@@ -2,7 +2,7 @@
  * Header names, interned: one object per name, made when configuration is compiled, so that a request is searched by a
  * number (a hash that the parser computes while it checks the name's characters) and never by building strings.
  */
-import type { ByteOutput } from "./byte-output.ts";
+import type { PieceOutput } from "./byte-output.ts";
 import { inOnePiece } from "./latin1.ts";
 
 export interface HeaderName {
@@ -52,7 +52,7 @@ export function uninternedName(lower: string): HeaderName {
 }
 
 /** Writes "name: value" with CRLF. The line of a value that comes a second time is kept: it will come again. */
-export function writeHeaderLine(output: ByteOutput, name: HeaderName, value: string): void {
+export function writeHeaderLine(output: PieceOutput, name: HeaderName, value: string): void {
   if (name.lastValue === value) {
     if (name.lastLine === "") name.lastLine = inOnePiece(`${name.lower}: ${value}\r\n`);
     name.patience = PATIENCE;
