@@ -55,16 +55,27 @@ export class CniRequests {
 
   async handle(asked: CniRequest): Promise<CniReply> {
     const request = { ...asked, netns: this.#options.netnsPath(asked.netns) };
-    const before = this.#running.get(request.containerId) ?? Promise.resolve();
-    const work = before.catch(() => {}).then(() => this.#dispatch(request));
-    this.#running.set(request.containerId, work);
     try {
-      return (await work) ?? {};
+      return (await this.#inTurn(request.containerId, () => this.#dispatch(request))) ?? {};
     } catch (error) {
       const known = error instanceof CniError ? error : new CniError(CNI_ERRORS.agent, error instanceof Error ? error.message : String(error));
       return { error: { code: known.code, message: known.message, details: known.details } };
+    }
+  }
+
+  /** Joins a pod of whose ADD nobody told us. */
+  join(pod: Pod, record: PodRecord): Promise<void> {
+    return this.#inTurn(record.containerId, () => this.#joined(pod, record));
+  }
+
+  async #inTurn<T>(containerId: string, act: () => Promise<T>): Promise<T> {
+    const before = this.#running.get(containerId) ?? Promise.resolve();
+    const work = before.catch(() => {}).then(act);
+    this.#running.set(containerId, work);
+    try {
+      return await work;
     } finally {
-      if (this.#running.get(request.containerId) === work) this.#running.delete(request.containerId);
+      if (this.#running.get(containerId) === work) this.#running.delete(containerId);
     }
   }
 
@@ -127,12 +138,13 @@ export class CniRequests {
         "prevResult: has no address; with profile mesh weft-cni stands behind the plugin that makes the pods' network",
       );
     const pod = await this.#pod(request);
-    if (hasProxy(pod)) {
-      const record = { ...recordOf(request, pod), ip };
-      await this.#options.records.set(record);
-      await this.#wired(pod, record);
-    }
+    if (hasProxy(pod)) await this.#joined(pod, { ...recordOf(request, pod), ip });
     return { passed };
+  }
+
+  async #joined(pod: Pod, record: PodRecord): Promise<void> {
+    await this.#options.records.set(record);
+    await this.#wired(pod, record);
   }
 
   async #mayBeAdded(request: CniRequest): Promise<void> {

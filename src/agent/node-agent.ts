@@ -29,6 +29,7 @@ import { AgentMetrics } from "./counters.ts";
 import { Connections } from "./endpoint-changes.ts";
 import { FlowLog } from "./flow-log.ts";
 import { FormerSysctls, SYSCTLS_FILE } from "./former-sysctls.ts";
+import { LatePods, type PodSandbox } from "./late-pods.ts";
 import { onlyInterception } from "./mesh-plan.ts";
 import { servePages, type PagesAccess } from "./pages.ts";
 import { PlanLoop } from "./plan-loop.ts";
@@ -58,11 +59,15 @@ export interface NodeAgentOptions {
   readonly netnsPath?: (path: string) => string;
   /** The first plan is in force, and pods can be wired. */
   readonly networkIsUp?: () => Promise<void>;
+  /** Of profile "mesh": the sandbox of a pod that nobody asked us to wire. A string says why it is not found. */
+  readonly sandboxOf?: (uid: string) => Promise<PodSandbox | string>;
 }
 
 const DNS_PORT = 53;
 /** How often pods are looked for that went without a word. */
 const SWEEP_EVERY_MS = 30_000;
+/** As long as such a pod's proxy waits in vain at most; a look reads what is known of the node's own pods. */
+const LATE_EVERY_MS = 5_000;
 
 const KINDS = {
   full: ["Node", "Namespace", "Pod", "Service", "EndpointSlice", "NetworkPolicy"],
@@ -132,7 +137,7 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
   const pages = await servePages(host, { ...options.pages, world: () => state.world, flows, health, metrics: () => metrics.text() });
   parts.closing("pages", () => pages.close());
 
-  void answerRuntime({ ...options, host, log, health, parts, state, records, wired, compiler, loop, applier, proxies }).catch((error: unknown) => {
+  void answerRuntime({ ...options, host, log, health, parts, state, records, wired, compiler, loop, applier, proxies, reporter }).catch((error: unknown) => {
     health.set("cni", "not started; the log says why");
     log.error("the node's network could not be started; the agent must be started again", { object: `Node ${node}`, error });
   });
@@ -152,6 +157,7 @@ interface RuntimeAnswers extends NodeAgentOptions {
   readonly loop: PlanLoop;
   readonly applier: PlanApplier;
   readonly proxies: PodProxies;
+  readonly reporter: Reporter;
 }
 
 /** The socket is what tells the runtime that pods can have a network: not before the first plan is in force. */
@@ -189,8 +195,29 @@ async function answerRuntime(options: RuntimeAnswers): Promise<void> {
   });
   parts.closing("sweep", () => sweep.cancel());
   await options.networkIsUp?.();
+  // From now on the runtime asks: who has a network and is not known here will not be asked for any more.
+  const { sandboxOf } = options;
+  if (sandboxOf !== undefined) joinLatePods({ ...options, sandboxOf }, requests);
   options.health.set("cni", undefined);
   log.info("the node's network is up", { object: `Node ${node}`, pods: wired.length });
+}
+
+function joinLatePods(
+  { host, log, node, state, records, reporter, parts, sandboxOf }: RuntimeAnswers & Required<Pick<NodeAgentOptions, "sandboxOf">>,
+  requests: CniRequests,
+): void {
+  const late = new LatePods({
+    node,
+    log,
+    pods: () => state.world.Pod?.values() ?? [],
+    isKnown: (uid) => records.newestOf(uid) !== undefined,
+    sandboxOf,
+    join: (pod, record) => requests.join(pod, record),
+    tell: (pod, word) => reporter.tell(pod, word),
+  });
+  const timer = host.clock.every(LATE_EVERY_MS, () => void late.look());
+  parts.closing("late pods", () => timer.cancel());
+  void late.look();
 }
 
 interface NamesOptions {

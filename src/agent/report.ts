@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { ApiClient } from "#client/client.ts";
 import type { Host } from "#host/host.ts";
-import type { Event, Node } from "#model/core.ts";
+import type { Event, Node, Pod } from "#model/core.ts";
 import type { NodePlan, PlanProblem } from "#model/plan/node-plan.ts";
 import { formatProvenance } from "#model/provenance.ts";
 import type { Log } from "#run/log.ts";
@@ -13,6 +13,13 @@ export interface ReporterOptions {
   readonly log: Log;
   readonly node: string;
   readonly findNode: () => Node | undefined;
+}
+
+/** Of an event about a pod. */
+export interface PodWord {
+  readonly type: "Normal" | "Warning";
+  readonly reason: string;
+  readonly message: string;
 }
 
 export class Reporter {
@@ -35,7 +42,7 @@ export class Reporter {
       if (this.#told.has(text)) continue;
       this.#told.add(text);
       this.#options.log.warn(problem.message, { object: formatProvenance(problem.by) });
-      void this.#event(problem, text);
+      void this.#event(involvedIn(problem), { type: "Warning", reason: "NotSupported", message: wordsOf(problem) });
     }
     for (const text of this.#told) if (!current.has(text)) this.#told.delete(text);
   }
@@ -63,24 +70,27 @@ export class Reporter {
     }
   }
 
+  /** Something about one pod that its owner should know. */
+  tell({ metadata }: Pod, word: PodWord): void {
+    const { namespace = "default", name, uid } = metadata;
+    // With its uid: kubectl describe shows no others.
+    void this.#event({ kind: "Pod", name, namespace, ...(uid === undefined ? {} : { uid }) }, word);
+  }
+
   /** Named by its text, so that all nodes' agents write one event and not one each. */
-  async #event({ by, message }: PlanProblem, text: string): Promise<void> {
+  async #event(involvedObject: NonNullable<Event["involvedObject"]>, { type, reason, message }: PodWord): Promise<void> {
     const { host, api, node } = this.#options;
-    const namespace = by.namespace ?? "default";
+    const { name = "", namespace = "default" } = involvedObject;
+    const text = JSON.stringify([involvedObject, message]);
     const now = new Date(host.clock.now()).toISOString().replace(/[.]\d+Z$/, "Z");
     const event: Event = {
       apiVersion: "v1",
       kind: "Event",
-      metadata: { name: `${by.name}.${createHash("sha256").update(text).digest("hex").slice(0, 16)}`, namespace },
-      involvedObject: {
-        kind: by.kind,
-        name: by.name,
-        ...(by.namespace === undefined ? {} : { namespace: by.namespace }),
-        ...(by.field === "" ? {} : { fieldPath: by.field }),
-      },
-      reason: "NotSupported",
-      message: by.field === "" ? message : `${by.field}: ${message}`,
-      type: "Warning",
+      metadata: { name: `${name}.${createHash("sha256").update(text).digest("hex").slice(0, 16)}`, namespace },
+      involvedObject,
+      reason,
+      message,
+      type,
       source: { component: "weft-agent", host: node },
       firstTimestamp: now,
       lastTimestamp: now,
@@ -91,4 +101,12 @@ export class Reporter {
     // It exists already, or nobody can be told now: the log has it in any case.
     await api.create("Event", event).catch(() => undefined);
   }
+}
+
+function involvedIn({ by: { kind, namespace, name, field } }: PlanProblem): NonNullable<Event["involvedObject"]> {
+  return { kind, name, ...(namespace === undefined ? {} : { namespace }), ...(field === "" ? {} : { fieldPath: field }) };
+}
+
+function wordsOf({ by, message }: PlanProblem): string {
+  return by.field === "" ? message : `${by.field}: ${message}`;
 }

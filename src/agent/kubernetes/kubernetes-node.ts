@@ -18,6 +18,7 @@ import { controlPlane } from "./control-plane.ts";
 import { FULL_CONFIG, keepChained, writeFullConfig } from "./network-config.ts";
 import { MachineResolvers } from "./machine-resolvers.ts";
 import { installPlugin, removeOldParts } from "./plugin-files.ts";
+import { findSandbox } from "./pod-sandbox.ts";
 import { proofFor } from "./proxy-proof.ts";
 import { PATHS, type NodePaths } from "./node-paths.ts";
 import { findUnderlay } from "./underlay.ts";
@@ -72,6 +73,7 @@ export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, 
     },
     names: () => upstreams ?? resolvers.current,
     pages: { address: pages, readers: config.profile === "full" ? "api-servers" : "anyone" },
+    ...(config.profile === "full" ? {} : { sandboxOf: (uid: string) => findSandbox(host, uid) }),
     netnsPath: (path) => path.replace(/^\/var\/run\//, "/run/"),
     async networkIsUp() {
       if (config.profile === "full") await writeFullConfig(networkConfig);
