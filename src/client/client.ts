@@ -5,8 +5,9 @@
  */
 import type { Host } from "#host/host.ts";
 import type { HttpResponse } from "#host/http.ts";
-import { KINDS, storedApiVersion, type KindId, type Kinds } from "#model/kinds.ts";
+import type { KindId, Kinds } from "#model/kinds.ts";
 import type { KubeObject } from "#model/object.ts";
+import { asRead, withKind } from "./as-read.ts";
 import { ApiRefusal, isNotFound, statusOf } from "./api-error.ts";
 import type { ApiAccess } from "./kubeconfig.ts";
 import { collectionOf, pathOf } from "./paths.ts";
@@ -111,8 +112,8 @@ class Client implements ApiClient {
     this.#options = options;
   }
 
-  get<K extends KindId>(kind: K, name: string, namespace?: string): Promise<Kinds[K]> {
-    return this.#json("GET", pathOf(kind, { name, namespace }));
+  async get<K extends KindId>(kind: K, name: string, namespace?: string): Promise<Kinds[K]> {
+    return asRead(kind, await this.#json<Kinds[K]>("GET", pathOf(kind, { name, namespace })));
   }
 
   async find<K extends KindId>(kind: K, name: string, namespace?: string): Promise<Kinds[K] | undefined> {
@@ -128,24 +129,24 @@ class Client implements ApiClient {
     const request = (query: Query): Promise<Page<Kinds[K]>> =>
       this.#json("GET", collectionOf(kind, namespace), { query: { labelSelector, fieldSelector, ...query } });
     const { items, metadata } = await allPages(request);
-    // Items of a list come without their own kind.
-    return { items: items.map((item) => complete(kind, item)), resourceVersion: metadata.resourceVersion };
+    return { items: items.map((item) => asRead(kind, item)), resourceVersion: metadata.resourceVersion };
   }
 
   watch<K extends KindId>(kind: K, options: WatchOptions): AsyncIterable<WatchEvent<Kinds[K]>> {
-    return watchEvents((method, path, more) => this.request(method, path, more), collectionOf(kind, options.namespace), options);
+    const events = watchEvents<Kinds[K]>((method, path, more) => this.request(method, path, more), collectionOf(kind, options.namespace), options);
+    return readEvents(kind, events);
   }
 
   create<K extends KindId>(kind: K, object: Kinds[K], options?: WriteOptions): Promise<Kinds[K]> {
-    return this.#json("POST", collectionOf(kind, object.metadata.namespace), { body: complete(kind, object), query: writeQuery(options) });
+    return this.#json("POST", collectionOf(kind, object.metadata.namespace), { body: withKind(kind, object), query: writeQuery(options) });
   }
 
   update<K extends KindId>(kind: K, object: Kinds[K], options?: WriteOptions): Promise<Kinds[K]> {
-    return this.#json("PUT", pathOf(kind, nameOf(object)), { body: complete(kind, object), query: writeQuery(options) });
+    return this.#json("PUT", pathOf(kind, nameOf(object)), { body: withKind(kind, object), query: writeQuery(options) });
   }
 
   updateStatus<K extends KindId>(kind: K, object: Kinds[K], options?: WriteOptions): Promise<Kinds[K]> {
-    return this.#json("PUT", `${pathOf(kind, nameOf(object))}/status`, { body: complete(kind, object), query: writeQuery(options) });
+    return this.#json("PUT", `${pathOf(kind, nameOf(object))}/status`, { body: withKind(kind, object), query: writeQuery(options) });
   }
 
   patch<K extends KindId>(kind: K, target: ObjectName, patch: unknown, { type = "merge", subresource, ...write }: PatchOptions = {}): Promise<Kinds[K]> {
@@ -156,7 +157,7 @@ class Client implements ApiClient {
   apply<K extends KindId>(kind: K, object: Kinds[K], { manager, force = true, subresource }: ApplyOptions): Promise<Kinds[K]> {
     const path = `${pathOf(kind, nameOf(object))}${subresource === undefined ? "" : `/${subresource}`}`;
     const query = { fieldManager: manager, force: String(force) };
-    return this.#json("PATCH", path, { body: complete(kind, object), contentType: "application/apply-patch+yaml", query });
+    return this.#json("PATCH", path, { body: withKind(kind, object), contentType: "application/apply-patch+yaml", query });
   }
 
   async delete<K extends KindId>(kind: K, target: ObjectName, { gracePeriodSeconds, propagationPolicy, uid }: DeleteOptions = {}): Promise<void> {
@@ -179,7 +180,8 @@ class Client implements ApiClient {
     path: string,
     { query = {}, body, contentType = "application/json", timeoutMs, signal }: RequestOptions = {},
   ): Promise<HttpResponse> {
-    const { host, url, tls, token, userAgent = "weft", onWarning } = this.#options;
+    const { host, url, token, userAgent = "weft", onWarning } = this.#options;
+    const tls = await this.#tls();
     const search = new URLSearchParams(Object.entries(query).filter((each): each is [string, string] => each[1] !== undefined)).toString();
     const response = await host.http.request({
       method,
@@ -200,19 +202,24 @@ class Client implements ApiClient {
     return response;
   }
 
+  async #tls(): Promise<ApiAccess["tls"]> {
+    const { tls, ca } = this.#options;
+    return ca === undefined ? tls : { ...tls, ca: await ca() };
+  }
+
   async #json<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
     const response = await this.request(method, path, { timeoutMs: TIMEOUT_MS, ...options });
     return JSON.parse(await response.text()) as T;
   }
 }
 
-export function nameOf(object: KubeObject): ObjectName {
-  return { name: object.metadata.name, namespace: object.metadata.namespace };
+/** A bookmark has no object to speak of. */
+async function* readEvents<K extends KindId>(kind: K, events: AsyncIterable<WatchEvent<Kinds[K]>>): AsyncGenerator<WatchEvent<Kinds[K]>> {
+  for await (const event of events) yield event.type === "BOOKMARK" ? event : { ...event, object: asRead(kind, event.object) };
 }
 
-function complete<T extends KubeObject>(kind: KindId, object: T): T {
-  const info = KINDS[kind];
-  return { ...object, apiVersion: storedApiVersion(info), kind: info.kind };
+export function nameOf(object: KubeObject): ObjectName {
+  return { name: object.metadata.name, namespace: object.metadata.namespace };
 }
 
 function writeQuery({ dryRun, fieldManager, fieldValidation }: WriteOptions = {}): Readonly<Record<string, string | undefined>> {

@@ -226,7 +226,7 @@ class Follower implements FollowedWorld {
     const before = objects?.get(key) as Kinds[K] | undefined;
     const isSame = before?.metadata.uid === object.metadata.uid && before?.metadata.resourceVersion === object.metadata.resourceVersion;
     if (isSame && before !== undefined) return;
-    const after = withLists(kind, withoutManagers(object));
+    const after = withoutManagers(object);
     objects?.set(key, after);
     this.#pending.push({ kind, key, before, after } as ObjectChange);
     this.#schedule();
@@ -261,13 +261,6 @@ class Follower implements FollowedWorld {
       // Stopped; the loop sees it.
     }
   }
-}
-
-/** An API server written in Go says null for a list that is empty: only slices of endpoints have lists that are never left out. */
-function withLists<T extends KubeObject>(kind: KindId, object: T): T {
-  if (kind !== "EndpointSlice") return object;
-  const { endpoints, ports, ...rest } = object as T & { readonly endpoints?: unknown; readonly ports?: unknown };
-  return { ...rest, endpoints: endpoints ?? [], ports: ports ?? [] } as unknown as T;
 }
 
 /** Who wrote which field is half of what a server sends, and nobody here reads it. */

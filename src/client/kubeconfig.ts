@@ -16,6 +16,8 @@ export interface ApiAccess {
     readonly serverName?: string;
     readonly insecure?: boolean;
   };
+  /** PEM; asked before each request, because those who sign are rotated, too. Absent: tls.ca is, and stays. */
+  readonly ca?: () => Promise<string>;
   /** Asked before each request: tokens are rotated. */
   readonly token?: () => Promise<string>;
 }
@@ -52,24 +54,38 @@ interface Context {
 
 /** Where every pod finds who it is to the API server. */
 const ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount";
-/** A token is replaced long before it ends (a fifth of its life), so it need not be read before each request. */
-const TOKEN_KEPT_MS = 60_000;
+/** A token is replaced long before it ends (a fifth of its life), a root long before its successor signs: neither need be read before each request. */
+const KEPT_MS = 60_000;
+
+interface KeepingHost {
+  readonly files: Pick<Files, "readText">;
+  readonly clock: Pick<Clock, "monotonic">;
+}
 
 /** As a pod's own service account. `url` comes from configuration: what the network is made of cannot need Services itself. */
 export async function inClusterAccess(
-  host: { readonly files: Pick<Files, "readText">; readonly clock: Pick<Clock, "monotonic"> },
+  host: KeepingHost,
   { url, folder = ACCOUNT_FOLDER }: { readonly url: string; readonly folder?: string },
 ): Promise<KubeAccess> {
-  const [ca, namespace] = await Promise.all([host.files.readText(`${folder}/ca.crt`), host.files.readText(`${folder}/namespace`)]);
-  return { url: url.replace(/\/+$/, ""), namespace: namespace.trim(), tls: { ca }, token: keptToken(host, `${folder}/token`) };
+  const ca = keptText(host, `${folder}/ca.crt`);
+  const [namespace] = await Promise.all([host.files.readText(`${folder}/namespace`), ca()]);
+  const token = keptText(host, `${folder}/token`);
+  return { url: url.replace(/\/+$/, ""), namespace: namespace.trim(), ca, token: async () => (await token()).trim() };
 }
 
-function keptToken(host: { readonly files: Pick<Files, "readText">; readonly clock: Pick<Clock, "monotonic"> }, path: string): () => Promise<string> {
-  let kept: { readonly token: string; readonly atMs: number } | undefined;
+/** kubelet replaces the file at once, whole. One that cannot be read now has an older content that may still do. */
+function keptText(host: KeepingHost, path: string): () => Promise<string> {
+  let kept: { readonly text: string; readonly atMs: number } | undefined;
   return async () => {
     const now = host.clock.monotonic();
-    if (kept === undefined || now - kept.atMs >= TOKEN_KEPT_MS) kept = { token: await tokenFrom(host.files, path), atMs: now };
-    return kept.token;
+    if (kept !== undefined && now - kept.atMs < KEPT_MS) return kept.text;
+    const before = kept;
+    const text = await host.files.readText(path).catch((error: unknown) => {
+      if (before === undefined) throw error;
+      return before.text;
+    });
+    kept = { text, atMs: now };
+    return text;
   };
 }
 
