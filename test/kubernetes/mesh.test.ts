@@ -1,5 +1,6 @@
 /** Profile mesh: behind Debian's bridge plugin and Kubernetes' own proxy, which keep pods' network, Services and names. */
 import type { Footprint } from "#tools/kubernetes/footprint.ts";
+import { agentsWriteOfTheirOwnNode, latePodsAreJoined } from "./agent-tests.ts";
 import { upstreamBookinfoHolds } from "./bookinfo-tests.ts";
 import { leaderMayDie, nothingIsWrittenAtRest } from "./control-tests.ts";
 import { onKubernetes } from "./on-kubernetes.ts";
@@ -15,6 +16,8 @@ onKubernetes("weft as the mesh behind another network", "mesh", (cluster) => {
   leaderMayDie(cluster);
   jobEnds(cluster);
   probesOfStrictPods(cluster);
+  agentsWriteOfTheirOwnNode(cluster);
+  latePodsAreJoined(cluster);
   upstreamBookinfoHolds(cluster);
   uninstallLeavesNothing(cluster, () => before);
 });

@@ -1,4 +1,4 @@
-/** All that a product can leave behind: objects of the cluster, and links, addresses, routes, rules and files of its nodes. */
+/** All that a product can leave behind: objects of the cluster, and links, addresses, routes, rules, settings and files of its nodes. */
 import type { KubernetesCluster } from "./cluster.ts";
 
 /** A line each: "object weft-system deployment.apps/weft-control", "n1 link vxlan0". */
@@ -8,7 +8,7 @@ export type Footprint = ReadonlySet<string>;
 const RESTLESS = /^(events|events\.events\.k8s\.io|leases\.coordination\.k8s\.io|componentstatuses|bindings|ipaddresses\.networking\.k8s\.io)$/;
 
 export async function footprintOf(cluster: KubernetesCluster): Promise<Footprint> {
-  const lines = await objectsOf(cluster);
+  const lines = [...(await objectsOf(cluster)), ...(await conditionsOf(cluster))];
   for (const node of cluster.nodes?.names ?? []) lines.push(...(await machineOf(cluster, node)));
   return new Set(lines);
 }
@@ -36,6 +36,20 @@ async function objectsOf(cluster: KubernetesCluster): Promise<string[]> {
     .map((line) => `object ${line.replaceAll(/\s+/g, " ").trim()}`);
 }
 
+/** What is said of nodes. */
+async function conditionsOf(cluster: KubernetesCluster): Promise<string[]> {
+  const conditions = await cluster.get(
+    "get",
+    "nodes",
+    "-o",
+    'jsonpath={range .items[*]}{.metadata.name}{range .status.conditions[*]} {.type}{end}{"\\n"}{end}',
+  );
+  return conditions.split("\n").flatMap((line) => {
+    const [node = "", ...types] = line.trim().split(" ");
+    return types.map((type) => `${node} condition ${type}`);
+  });
+}
+
 const OBJECT_COLUMNS = "custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name";
 
 /** Each command prints a line a thing; counters, handles and indexes are left out, because they differ when nothing does. */
@@ -48,7 +62,8 @@ const INVENTORY: Readonly<Record<string, string>> = {
   nft: `for table in $(nft list tables | sed 's/^table //; s/ /,/'); do
     set -- $(echo $table | tr , ' '); echo "table $table"; [ $2 = kube-proxy ] || nft -s list table $1 $2 | sed 's/^[[:space:]]*//'
   done`,
-  file: "find /etc/cni /opt/cni /run/weft /etc/weft -mindepth 1 2>/dev/null",
+  file: "find /etc/cni /opt/cni -mindepth 1 2>/dev/null; find /run/weft /etc/weft 2>/dev/null",
+  setting: "sysctl -a 2>/dev/null | grep -E '^net[.]ipv[46][.](ip_forward|conf[.](all|default|lo|eth0)[.])'",
   socket: "ss -Hlxn | awk '{print $5}' | grep -i weft",
 };
 

@@ -6,6 +6,7 @@
  * could not be applied in one go with their own definition) and the webhook's caBundle: all by the control plane's leader.
  */
 import type { KubernetesConfig } from "#model/kubernetes-config.ts";
+import { agentLimits } from "./agent-limits.ts";
 import { agent } from "./agent.ts";
 import { configHash, configMap, configText } from "./config-map.ts";
 import { controlPlane } from "./control-plane.ts";
@@ -32,6 +33,7 @@ export function installManifests(settings: InstallSettings, writing: ConfigWriti
     ...namespaces(settings),
     ...(crds.install ? crdKinds.map((info) => customResourceDefinition(info, version)) : []),
     ...accessRules(settings),
+    ...agentLimits,
     configMap(settings, text),
     ...controlPlane(settings, hash),
     ...(config.profile === "full" && dns.service ? [dnsService(config.dnsAddress)] : []),

@@ -24,6 +24,8 @@ export const installKinds: readonly InstallKind[] = [
   kind(RBAC, "ClusterRoleBinding", "clusterrolebindings", false),
   kind(RBAC, "Role", "roles"),
   kind(RBAC, "RoleBinding", "rolebindings"),
+  kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", false),
+  kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", false),
   kind("v1", "ConfigMap", "configmaps"),
   kind("v1", "Service", "services"),
   // Before anything that users start: a pod that should have a proxy waits rather than runs without.

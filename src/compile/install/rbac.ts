@@ -80,7 +80,7 @@ const agentRules: { readonly [P in KubernetesConfig["profile"]]: readonly Rule[]
     rule("", ["namespaces", "nodes", "pods", "services"], follow),
     rule("discovery.k8s.io", ["endpointslices"], follow),
     rule("networking.k8s.io", ["networkpolicies"], follow),
-    // src/agent/report.ts: the node's network is up; what a node cannot do.
+    // src/agent/report.ts: the node's network is up; what a node cannot do. Of which node is held by agent-limits.ts.
     rule("", ["nodes/status"], ["patch"]),
     rule("", ["events"], ["create"]),
   ],

@@ -1,0 +1,132 @@
+/** What agents may write, and pods that they came too late for. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { provideImages } from "#tools/kubernetes/demo-world.ts";
+import { eventually } from "./on-kubernetes.ts";
+import type { Running } from "./shared-tests.ts";
+
+const SYSTEM = ["-n", "weft-system"] as const;
+
+/** Prints the answer's status and text: kubectl reads what it patches first, which agents may not. */
+const REQUEST = `
+  const [method, url, type, body] = process.argv.slice(1);
+  fetch(url, { method, headers: { authorization: "Bearer " + process.env.TOKEN, "content-type": type }, body })
+    .then(async (answer) => console.log(answer.status, await answer.text()));`;
+
+interface ClientConfig {
+  readonly clusters: readonly { readonly cluster: { readonly server: string; readonly "certificate-authority-data": string } }[];
+}
+
+/** Asks the API server as who has a token. */
+async function speaker(cluster: Running, folder: string) {
+  const config = JSON.parse(await cluster().get("config", "view", "--raw", "--flatten", "--minify", "-o", "json")) as ClientConfig;
+  const { server, "certificate-authority-data": authority } = config.clusters[0]?.cluster ?? assert.fail("the kubeconfig names no cluster");
+  const ca = join(folder, "ca.crt");
+  writeFileSync(ca, Buffer.from(authority, "base64"));
+  return async (token: string, request: readonly [method: string, path: string, type: string], body: object): Promise<string> => {
+    const [method, path, type] = request;
+    const env = { NODE_EXTRA_CA_CERTS: ca, TOKEN: token.trim() };
+    const { stdout, stderr } = await cluster().run([process.execPath, "-e", REQUEST, method, `${server}${path}`, type, JSON.stringify(body)], { env });
+    return stdout.trim() || stderr.trim();
+  };
+}
+
+export function agentsWriteOfTheirOwnNode(cluster: Running): void {
+  test("an agent's token writes that its own node's network is up, and nothing of another node or in another's name", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "weft-agent-"));
+    try {
+      const ask = await speaker(cluster, folder);
+      const [pod = "", node = ""] = (
+        await cluster().get(...SYSTEM, "get", "pods", "-l", "app=weft-agent", "-o", "jsonpath={.items[0].metadata.name} {.items[0].spec.nodeName}")
+      ).split(" ");
+      const names = (await cluster().get("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}")).split(" ");
+      const other = names.find((name) => name !== node) ?? assert.fail("the cluster has one node only");
+      const token = await cluster().get(...SYSTEM, "create", "token", "weft-agent", "--bound-object-kind=Pod", `--bound-object-name=${pod}`);
+      const unbound = await cluster().get(...SYSTEM, "create", "token", "weft-agent");
+      const patch = (name: string, body: object, { by = token, of = "/status" } = {}): Promise<string> =>
+        ask(by, ["PATCH", `/api/v1/nodes/${name}${of}`, "application/strategic-merge-patch+json"], body);
+      const now = new Date().toISOString().replace(/[.]\d+Z$/, "Z");
+      const condition = { type: "NetworkUnavailable", status: "False", reason: "WeftIsUp", message: "by a test", lastTransitionTime: now };
+      const isUp = { status: { conditions: [condition] } };
+      const moved = { status: { addresses: [{ type: "InternalIP", address: "203.0.113.9" }] } };
+
+      assert.match(await patch(node, isUp), /^200 /);
+      assert.match(await patch(other, isUp), new RegExp(`^403 .*weft-agent of node ${node} may not write the status of node ${other}`));
+      for (const more of [moved, { status: { conditions: [{ ...condition, type: "Ready" }] } }, { metadata: { labels: { a: "b" } } }])
+        assert.match(await patch(node, more), /^403 .*may write the condition NetworkUnavailable of its node and nothing else/);
+      assert.match(await patch(node, isUp, { by: unbound }), /^403 .*this one says no node/);
+      assert.match(await patch(node, { metadata: { labels: { a: "b" } } }, { of: "" }), /^403 .*cannot patch resource/);
+
+      const say = (host: string): Promise<string> => ask(token, ["POST", "/api/v1/namespaces/default/events", "application/json"], eventOf(host));
+      assert.match(await say(node), /^201 /);
+      assert.match(await say(other), /^403 .*may write events of its own only/);
+
+      // Nobody else is held to anything.
+      await cluster().get("patch", "node", other, "--subresource=status", "-p", JSON.stringify({ metadata: { annotations: { "weft-test": "1" } } }));
+      await cluster().get("annotate", "node", other, "weft-test-");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+}
+
+function eventOf(host: string): object {
+  return {
+    apiVersion: "v1",
+    kind: "Event",
+    metadata: { name: `weft-test-${Date.now()}`, namespace: "default" },
+    involvedObject: { kind: "Service", name: "kubernetes", namespace: "default" },
+    reason: "NotSupported",
+    message: "by a test",
+    type: "Warning",
+    source: { component: "weft-agent", host },
+    reportingComponent: "weft-agent",
+    reportingInstance: host,
+  };
+}
+
+const LATE = `
+apiVersion: v1
+kind: Pod
+metadata: { name: late, namespace: default, labels: { app: late } }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: app
+      image: weft/bookinfo-details:1
+      ports: [{ containerPort: 9080 }]
+`;
+const CHAINED = "/etc/cni/net.d/05-weft-chained.conflist";
+
+export function latePodsAreJoined(cluster: Running): void {
+  test("a pod whose network was made before there was an agent joins the mesh when there is one", { timeout: 300_000 }, async (t) => {
+    const { nodes } = cluster();
+    if (nodes === undefined) return t.skip("nodes cannot be reached, so their CNI configuration cannot be taken away");
+    const agents = (selector: object | null): Promise<string> =>
+      cluster().get(...SYSTEM, "patch", "daemonset", "weft-agent", "-p", JSON.stringify({ spec: { template: { spec: { nodeSelector: selector } } } }));
+    await provideImages(cluster(), [LATE]);
+    await cluster().get("label", "--overwrite", "namespace", "default", "istio-injection=enabled");
+    try {
+      await agents({ "weft-test": "nowhere" });
+      await cluster().get(...SYSTEM, "wait", "--for=delete", "pod", "-l", "app=weft-agent", "--timeout=60s");
+      for (const node of nodes.names) await nodes.run(node, "rm", "-f", CHAINED);
+      // containerd reads its folder again by itself.
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      await cluster().apply(LATE);
+      const ip = await eventually(
+        () => cluster().get("-n", "default", "get", "pod", "late", "-o", "jsonpath={.status.podIP}"),
+        (address) => address !== "",
+      );
+      assert.match(ip, /^\d/, "another plugin made its network");
+    } finally {
+      await agents({ "weft-test": null });
+    }
+    await cluster().get("-n", "default", "wait", "--for=condition=Ready", "pod/late", "--timeout=120s");
+    const refused = await cluster().get("-n", "default", "get", "events", "--field-selector=involvedObject.name=late,reason=NotInMesh", "-o", "name");
+    assert.equal(refused, "");
+    await cluster().get("-n", "default", "delete", "pod", "late");
+  });
+}
