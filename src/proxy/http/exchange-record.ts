@@ -7,6 +7,7 @@ import type { PeerIdentity, RequestView } from "#decide/request-view.ts";
 import type { Cluster } from "#wire/envoy/gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { Downstream } from "#proxy/listen/downstream.ts";
 import type { ProxyMachine } from "#proxy/machine.ts";
+import type { WheelEntry } from "#proxy/timer-wheel.ts";
 import type { MeasuredRequest } from "#proxy/stats/measured.ts";
 import type { ClusterRuntime } from "#proxy/upstream/cluster.ts";
 import type { ConnectionManager } from "./connection-manager.ts";
@@ -19,6 +20,8 @@ export interface ExchangeParts {
   readonly downstream: Downstream;
   readonly head: RequestHead;
   readonly stream: ServerStream;
+  /** Calls the exchange's `timedOut`: the connection's, because one at a time is under way. */
+  readonly timeout: WheelEntry;
 }
 
 export abstract class ExchangeRecord implements AccessRecord, RequestView, MeasuredRequest {
@@ -27,6 +30,7 @@ export abstract class ExchangeRecord implements AccessRecord, RequestView, Measu
   readonly downstream: Downstream;
   readonly head: RequestHead;
   readonly stream: ServerStream;
+  protected readonly timeout: WheelEntry;
   /** Monotonic. */
   protected readonly startedAt: number;
   status = 0;
@@ -48,12 +52,13 @@ export abstract class ExchangeRecord implements AccessRecord, RequestView, Measu
   activeAtMs: number;
   protected responseHeaders: HeaderBlock | undefined = undefined;
 
-  constructor({ machine, manager, downstream, head, stream }: ExchangeParts) {
+  constructor({ machine, manager, downstream, head, stream, timeout }: ExchangeParts) {
     this.machine = machine;
     this.manager = manager;
     this.downstream = downstream;
     this.head = head;
     this.stream = stream;
+    this.timeout = timeout;
     this.startedAt = this.activeAtMs = machine.turn.ms;
   }
 

@@ -44,7 +44,6 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
   #isCutOff = false;
   #delayed = false;
   #pausedForMemory = false;
-  #timeout: WheelEntry | undefined;
   #later: WheelEntry | undefined;
 
   get done(): boolean {
@@ -220,10 +219,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     this.requestWhole = true;
     if (this.#done) return;
     const timeoutMs = this.#forward?.timeoutMs ?? 0;
-    if (timeoutMs > 0 && this.head.upgrade === undefined && !this.#done) {
-      this.#timeout ??= new WheelEntry(() => this.#timedOut());
-      this.machine.wheel.set(this.#timeout, timeoutMs);
-    }
+    if (timeoutMs > 0 && this.head.upgrade === undefined && !this.#done) this.machine.wheel.set(this.timeout, timeoutMs);
     const { attempt } = this;
     if (this.head.hasBody && attempt !== undefined && attempt.attached) attempt.sendEnd(trailers);
   }
@@ -331,7 +327,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     this.#replyTimeout(attempt.cluster, true);
   }
 
-  #timedOut(): void {
+  timedOut(): void {
     if (this.#done) return;
     this.attempt?.timedOut();
     if (this.cluster === undefined) return;
@@ -425,7 +421,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     if (this.#done) return;
     this.#done = true;
     const { manager, machine } = this;
-    if (this.#timeout !== undefined) machine.wheel.cancel(this.#timeout);
+    machine.wheel.cancel(this.timeout);
     if (this.#later !== undefined) machine.wheel.cancel(this.#later);
     this.attempt?.released();
     this.durationMs = Math.round(machine.turn.ms - this.startedAt);

@@ -23,6 +23,8 @@ export class HttpConnection implements ConnectionHandler {
   readonly #codec: Http1ServerConnection;
   readonly #open: OpenConnections;
   readonly #deadline: WheelEntry;
+  /** Of the exchange at hand. */
+  readonly #timeout = new WheelEntry(() => this.#exchange?.timedOut());
   #waitsFor: "nothing" | "request" | "head" | "close" = "nothing";
   #requests = 0;
   #lastActiveMs: number;
@@ -129,7 +131,8 @@ export class HttpConnection implements ConnectionHandler {
     this.#requests++;
     const limit = this.#manager.maxRequestsPerConnection;
     if ((limit > 0 && this.#requests >= limit) || this.#holder.gone) stream.closeAfter();
-    const exchange = new Exchange({ machine: this.#machine, manager: this.#holder.current, downstream: this.#downstream, head, stream });
+    const timeout = this.#timeout;
+    const exchange = new Exchange({ machine: this.#machine, manager: this.#holder.current, downstream: this.#downstream, head, stream, timeout });
     this.#exchange = exchange;
     exchange.start();
     const { idleTimeoutMs } = exchange;

@@ -5,7 +5,7 @@ import type { UpstreamAttempt } from "./upstream-attempt.ts";
 const LIMIT_BYTES = 64 * 1024;
 
 export class KeptBody {
-  #chunks: Uint8Array[] = [];
+  #chunks: Uint8Array[] | undefined;
   #bytes = 0;
   /** What was sent is kept too: the route may try again. */
   forRetry = false;
@@ -18,18 +18,19 @@ export class KeptBody {
       this.#forget();
     } else {
       this.#bytes += borrowed.length;
-      this.#chunks.push(new Uint8Array(borrowed));
+      (this.#chunks ??= []).push(new Uint8Array(borrowed));
     }
     return fits;
   }
 
   sendTo(attempt: UpstreamAttempt): void {
+    if (this.#chunks === undefined) return;
     for (const bytes of this.#chunks) attempt.sendBody(bytes, 0, bytes.length);
     if (!this.forRetry) this.#forget();
   }
 
   #forget(): void {
-    this.#chunks = [];
+    this.#chunks = undefined;
     this.#bytes = 0;
   }
 }
