@@ -1,6 +1,5 @@
 /** One answer from all the ways that a request may take. */
 import { workload } from "#compile/mesh/workload.ts";
-import type { NodeSettings } from "#compile/node/settings.ts";
 import { ingressGateway } from "#compile/mesh/settings.ts";
 import { findingsOf } from "#compile/status/status.ts";
 import { formatFinding } from "#compile/status/finding.ts";
@@ -9,11 +8,12 @@ import { KINDS, type KindId } from "#model/kinds.ts";
 import { formatProvenance } from "#model/provenance.ts";
 import { worldReader, type World, type WorldReader } from "#model/world.ts";
 import { hintText } from "./hints.ts";
+import type { WhySettings } from "./network.ts";
 import type { Answer, Question, Way } from "./question.ts";
 import { describe, walkQuestion, type Outcome } from "./walk.ts";
 
 /** `settings`: what the cluster's nodes are told beside the World. */
-export function answerWhy(world: World, question: Question, settings: NodeSettings): Answer {
+export function answerWhy(world: World, question: Question, settings: WhySettings): Answer {
   const reader = worldReader(world);
   const outcomes = walkQuestion(world, question, settings);
   const verdict = commonVerdict(outcomes.map((outcome) => outcome.verdict));

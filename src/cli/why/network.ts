@@ -1,5 +1,6 @@
 /** The network's part of an answer: names as a resolver finds them, and packets walked through what agents apply. */
 import { compileNode } from "#compile/node/node.ts";
+import { SERVICES_TABLE } from "#compile/services/services.ts";
 import { podResolver } from "#compile/dns/pod-resolver.ts";
 import type { NodeSettings } from "#compile/node/settings.ts";
 import { clusterDomain } from "#compile/mesh/settings.ts";
@@ -7,7 +8,7 @@ import { listenPort } from "#compile/mesh/gateway.ts";
 import { workload } from "#compile/mesh/workload.ts";
 import { resolveName, type Resolution, type Resolver } from "#decide/name/resolve.ts";
 import { walkPacket, type PacketOutcome, type PacketQuestion } from "#decide/packet/walk.ts";
-import { hop, type Hop, type Verdict } from "#decide/why/answer.ts";
+import { hop, type Hop, type Known, type Verdict } from "#decide/why/answer.ts";
 import type { Pod } from "#model/core.ts";
 import { cidr, formatCidr, parseIp } from "#lib/ip.ts";
 import type { NodePlan } from "#model/plan/node-plan.ts";
@@ -25,6 +26,12 @@ export interface Resolved {
 const PROXY = { mark: 0x539, uid: 0x539 };
 const DNS_PORT = 53;
 
+/** As agents are told. */
+export interface WhySettings extends NodeSettings {
+  /** Profile mesh: pods' network, Services and names are others' work. */
+  readonly isNetworkForeign?: boolean;
+}
+
 export interface Connection {
   readonly destination: string;
   readonly port: number;
@@ -35,13 +42,17 @@ export interface Connection {
 
 export class Network {
   readonly #world: WorldReader;
-  readonly #settings: NodeSettings;
+  readonly #settings: WhySettings;
   readonly #plans: readonly NodePlan[];
 
-  constructor(world: WorldReader, settings: NodeSettings) {
+  constructor(world: WorldReader, settings: WhySettings) {
     this.#world = world;
     this.#settings = settings;
-    this.#plans = world.all("Node").map(({ metadata }) => compileNode(world, { node: metadata.name, settings }));
+    this.#plans = world.all("Node").map(({ metadata }) => {
+      const plan = compileNode(world, { node: metadata.name, settings });
+      // Whoever serves Services there does what Kubernetes asks for, as this table does; the others are of our own network.
+      return settings.isNetworkForeign === true ? { ...plan, tables: plan.tables.filter(({ name }) => name === SERVICES_TABLE) } : plan;
+    });
     if (this.#plans.length === 0) throw new PlaceError("the cluster has no node");
   }
 
@@ -61,11 +72,13 @@ export class Network {
     }
     const query = this.#query(from);
     if (query !== undefined) return { addresses: [], hops: query, verdict: "denied" };
-    return resolvedBy(resolution, host);
+    // Another's name server is asked there, and answers as Kubernetes says.
+    return resolvedBy(resolution, host, this.#settings.isNetworkForeign === true ? "modelled" : "executed");
   }
 
   /** The DNS query is a packet as well; undefined: it gets through. */
   #query(from: Source): readonly Hop[] | undefined {
+    if (this.#settings.isNetworkForeign === true) return undefined;
     const connection = { destination: this.#settings.dnsAddress, port: DNS_PORT, protocol: "udp", byProxy: false } as const;
     const [way] = this.walk(from, connection);
     const refusal = way?.hops.findLast(({ verdict }) => verdict === "denied");
@@ -76,7 +89,8 @@ export class Network {
 
   /** All ways of a new connection to this address. */
   walk(from: Source, { destination, port, protocol, byProxy }: Connection): readonly PacketOutcome[] {
-    return walkPacket(this.#plans, { from: this.#origin(from), destination, port, protocol, ...(byProxy ? PROXY : {}) });
+    const question = { from: this.#origin(from), destination, port, protocol, ...(byProxy ? PROXY : {}) };
+    return walkPacket(this.#plans, question, { isNetworkForeign: this.#settings.isNetworkForeign === true });
   }
 
   #origin(from: Source): PacketQuestion["from"] {
@@ -123,7 +137,7 @@ function unresolved(text: string, verdict: Verdict): Resolved {
   return { addresses: [], hops: [hop("name", text, verdict === "unknown" ? "unknown" : "executed", { verdict })], verdict };
 }
 
-function resolvedBy(resolution: Exclude<Resolution, { kind: "hosts" }>, host: string): Resolved {
+function resolvedBy(resolution: Exclude<Resolution, { kind: "hosts" }>, host: string, known: Known): Resolved {
   switch (resolution.kind) {
     case "none": {
       const { exists } = resolution;
@@ -136,7 +150,7 @@ function resolvedBy(resolution: Exclude<Resolution, { kind: "hosts" }>, host: st
       const among = addresses.length > 1 ? ` (1 of ${addresses.length} addresses)` : "";
       const found = addresses.map(({ address, by }) => ({
         address,
-        hop: hop("name", [...through, `${host} -> ${address}${among}`].join("; "), "executed", { by }),
+        hop: hop("name", [...through, `${host} -> ${address}${among}`].join("; "), known, { by }),
       }));
       return { addresses: found, hops: [], verdict: "allowed" };
     }

@@ -4,7 +4,6 @@
  * outcome is walked; the hops shown are those of the likeliest.
  */
 import { MeshCompiler } from "#compile/xds/xds.ts";
-import type { NodeSettings } from "#compile/node/settings.ts";
 import { workload } from "#compile/mesh/workload.ts";
 import { parseIp } from "#lib/ip.ts";
 import type { Pod } from "#model/core.ts";
@@ -18,7 +17,7 @@ import { decideOutbound, listenerOf, type ProxyOut, type Target } from "#decide/
 import { planView, type PlanView } from "#decide/why/plan-view.ts";
 import { applicationHop } from "./application.ts";
 import { notIntercepted, withInterceptor } from "./interception.ts";
-import { Network } from "./network.ts";
+import { Network, type WhySettings } from "./network.ts";
 import { percent } from "./shares.ts";
 import type { Source } from "./places.ts";
 import type { Question } from "./question.ts";
@@ -38,7 +37,7 @@ const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
 
 /** All ways, with shares that add up to 1. */
-export function walkQuestion(world: World, question: Question, settings: NodeSettings): readonly Outcome[] {
+export function walkQuestion(world: World, question: Question, settings: WhySettings): readonly Outcome[] {
   return new Walk(world, question, settings).outcomes();
 }
 
@@ -55,7 +54,7 @@ class Walk {
   readonly #network: Network;
   readonly #question: Question;
 
-  constructor(world: World, question: Question, settings: NodeSettings) {
+  constructor(world: World, question: Question, settings: WhySettings) {
     this.#world = worldReader(world);
     this.#mesh = new MeshCompiler(world);
     this.#network = new Network(this.#world, settings);

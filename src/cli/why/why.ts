@@ -1,11 +1,12 @@
 /** `weft why FROM TO[:PORT]`: exit status 0 allowed, 1 denied, 2 nobody can tell (or the question makes no sense). */
 import { CliError, type CliContext } from "#cli/context.ts";
 import type { ClusterChoice } from "#cli/kubernetes/choose-cluster.ts";
-import { DEFAULT_SETTINGS, type NodeSettings } from "#compile/node/settings.ts";
+import { DEFAULT_SETTINGS } from "#compile/node/settings.ts";
 import { KINDS } from "#model/kinds.ts";
 import { worldReader, type World } from "#model/world.ts";
 import { answerWhy } from "./answer.ts";
 import { findDestination, findSource, PlaceError, splitUrl } from "./places.ts";
+import type { WhySettings } from "./network.ts";
 import type { Answer } from "./question.ts";
 import { formatAnswer, formatShort } from "./text.ts";
 import { worldOfCluster, worldOfFiles, type ClusterWorld } from "./world.ts";
@@ -61,7 +62,7 @@ export interface Asked {
 }
 
 /** Throws CliError when it is not clear what is asked. */
-export function ask(world: World, asked: Asked, settings: NodeSettings = DEFAULT_SETTINGS): Answer {
+export function ask(world: World, asked: Asked, settings: WhySettings = DEFAULT_SETTINGS): Answer {
   const { from, to: written, namespace: given, method, path, headers } = asked;
   try {
     const reader = worldReader(world);

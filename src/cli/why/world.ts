@@ -2,7 +2,7 @@
 import { imagineWorld } from "#compile/imagine/imagine.ts";
 import { isNotFound } from "#client/api-error.ts";
 import { connectApi, type ApiClient } from "#client/client.ts";
-import { DEFAULT_SETTINGS, type NodeSettings } from "#compile/node/settings.ts";
+import { DEFAULT_SETTINGS } from "#compile/node/settings.ts";
 import type { Host } from "#host/host.ts";
 import { isClusterConfig } from "#model/config.ts";
 import { findKind, kindIds, KINDS, type KindId } from "#model/kinds.ts";
@@ -13,10 +13,11 @@ import { CliError, type CliContext } from "#cli/context.ts";
 import { chooseCluster, type ClusterChoice } from "#cli/kubernetes/choose-cluster.ts";
 import { isForbidden, missingRight } from "#cli/kubernetes/rights.ts";
 import { CONFIG_KEY, CONFIG_MAP, decodeKubernetesConfig } from "#model/kubernetes-config.ts";
+import type { WhySettings } from "./network.ts";
 
 export interface ClusterWorld {
   readonly world: World;
-  readonly settings: NodeSettings;
+  readonly settings: WhySettings;
   /** Kinds that the user may not see. */
   readonly hidden: readonly KindId[];
 }
@@ -63,7 +64,7 @@ function resourceOf(kind: KindId): string {
 }
 
 /** As agents are told. */
-async function settingsOf(api: ApiClient): Promise<NodeSettings> {
+async function settingsOf(api: ApiClient): Promise<WhySettings> {
   const map = await api.find("ConfigMap", CONFIG_MAP, "weft-system").catch((error: unknown) => {
     throw isForbidden(error) ? new CliError(missingRight("ask why", "get configmaps in namespace weft-system")) : error;
   });
@@ -72,9 +73,10 @@ async function settingsOf(api: ApiClient): Promise<NodeSettings> {
   const { config, problems } = decodeKubernetesConfig(JSON.parse(text));
   if (config === undefined) throw new CliError(`ConfigMap weft-system/${CONFIG_MAP}: ${problems.join("; ")}; is it of another version of Weft?`);
   const { loadBalancerCIDR: _, ...defaults } = DEFAULT_SETTINGS;
-  const { podCIDR, serviceCIDR, dnsAddress, clusterDomain, vni, loadBalancerCIDR } = config;
+  const { profile, podCIDR, serviceCIDR, dnsAddress, clusterDomain, vni, loadBalancerCIDR } = config;
   return {
     ...defaults,
+    isNetworkForeign: profile === "mesh",
     podCIDR,
     serviceCIDR,
     dnsAddress,

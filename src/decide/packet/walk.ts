@@ -46,9 +46,13 @@ export interface PacketOutcome {
   readonly proxy?: "outbound" | "inbound";
 }
 
-/** `plans`: of every node of the cluster. Throws for a pod that no plan wires. */
-export function walkPacket(plans: readonly NodePlan[], question: PacketQuestion): PacketOutcome[] {
-  return new Walk(plans).start(question);
+/**
+ * `plans`: of every node of the cluster. With `isNetworkForeign` another product carries packets between pods and keeps policies:
+ * of plans what is done inside pods holds, and their tables tell what Kubernetes asks of whoever serves Services. Throws for a
+ * pod that no plan wires.
+ */
+export function walkPacket(plans: readonly NodePlan[], question: PacketQuestion, { isNetworkForeign = false } = {}): PacketOutcome[] {
+  return new Walk(plans, isNetworkForeign).start(question);
 }
 
 /** Where a pod that calls itself through a service meets its own proxy again. */
@@ -65,9 +69,11 @@ interface Travelling {
 
 class Walk {
   readonly #plans: readonly NodePlan[];
+  readonly #isNetworkForeign: boolean;
 
-  constructor(plans: readonly NodePlan[]) {
+  constructor(plans: readonly NodePlan[], isNetworkForeign: boolean) {
     this.#plans = plans;
+    this.#isNetworkForeign = isNetworkForeign;
   }
 
   start(question: PacketQuestion): PacketOutcome[] {
@@ -125,7 +131,8 @@ class Walk {
           ),
         ];
       if (toItself) return [arrived(way, at)];
-      return this.#arrive(plan, setLinks(withGateway(way, pod), { in: pod.hostLink, sourceMac: pod.podMac }), 0);
+      const onItsWay = this.#isNetworkForeign ? way : withGateway(way, pod);
+      return this.#arrive(plan, setLinks(onItsWay, { in: pod.hostLink, sourceMac: pod.podMac }), 0);
     });
   }
 
@@ -149,6 +156,7 @@ class Walk {
   }
 
   #route(plan: NodePlan, travelling: Travelling, visited: number, arrivedByLink: boolean): PacketOutcome[] {
+    if (this.#isNetworkForeign) return this.#carriedByOthers(travelling);
     const next = nextHop(plan, travelling.passage.packet.destination);
     const node = { kind: "node", node: plan.node } as const;
     if (next.kind === "self") {
@@ -166,6 +174,19 @@ class Walk {
       if (way.passage.verdict !== "accept") return [refused(plan, way, node, undefined)];
       return onwards(policyHops(plan, way));
     });
+  }
+
+  /** Addresses are the cluster's, whoever carries them. */
+  #carriedByOthers(travelling: Travelling): PacketOutcome[] {
+    const { destination } = travelling.passage.packet;
+    for (const plan of this.#plans) {
+      if (plan.vxlan?.local === destination) return [arrived(travelling, { kind: "node", node: plan.node })];
+      const pod = plan.pods.find(({ ip: each }) => each === destination);
+      if (pod === undefined) continue;
+      const text = `to ${plan.node} by the cluster's own pod network; whether its policies let this pass, Weft cannot know`;
+      return this.#enterPod(plan, pod, { ...travelling, hops: [...travelling.hops, hop("wire", text, "unknown", { by: podOf(pod) })] });
+    }
+    return [arrived(travelling, { kind: "beyond" })];
   }
 
   #send(plan: NodePlan, travelling: Travelling, next: ReturnType<typeof nextHop>, visited: number): PacketOutcome[] {
