@@ -17,7 +17,7 @@ const files = readdirSync(folder).filter((file) => file.endsWith(".test.ts") && 
 const missing = missingCluster();
 if (missing !== undefined) process.stderr.write(`SKIPPED: ${missing}\n`);
 
-const reporter = ["--test-reporter", join(root, "tools/reporter.ts"), "--test-reporter-destination=stdout"];
+const reporter = ["--test-reporter", join(root, "tools/kubernetes/reporter.ts"), "--test-reporter-destination=stdout"];
 const child = spawn(
   process.execPath,
   ["--test", "--test-concurrency=1", `--test-timeout=${HOUR_MS}`, ...reporter, ...files.map((file) => join(folder, file))],

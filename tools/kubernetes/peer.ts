@@ -9,6 +9,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { runProgram, type ProgramResult } from "#tools/run-program.ts";
 import { root } from "#tools/run-command.ts";
 import { progress } from "./progress.ts";
@@ -70,8 +71,12 @@ export async function bringUp(peer: Peer, profile: Profile): Promise<void> {
     await takeDown(peer);
   }
   const env = profile === "full" ? { CNI: "none", KUBE_PROXY: "" } : { CNI: "bridge", KUBE_PROXY: "nftables" };
-  await mustRun(runScript(peer, "up", [], { env, timeoutMs: UP_MS }), "up");
-  writeFileSync(ownerFile(peer), `${process.pid} ${startOf(process.pid) ?? ""}`);
+  const up = runScript(peer, "up", [], { env, timeoutMs: UP_MS });
+  // At once: when this process ends before `up` does, the next one must know whose it is. The script refuses a folder that is there.
+  const isOver = up.then(() => true);
+  while (!existsSync(join(peer.home, "run")) && !(await Promise.race([isOver, sleep(20, false)]))) continue;
+  if (existsSync(join(peer.home, "run"))) writeFileSync(ownerFile(peer), `${process.pid} ${startOf(process.pid) ?? ""}`);
+  await mustRun(up, "up");
   if (profile === "full") await routePods(peer);
 }
 
