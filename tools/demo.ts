@@ -49,7 +49,7 @@ async function end(): Promise<never> {
   const kubeconfig = (await runWeft(["kubeconfig", "--name", CLUSTER])).stdout.trim();
   up.kill("SIGTERM");
   const code = await ended;
-  const held = report.held || (asked.signal.aborted && report.failures === 0);
+  const held = report.held || (asked.signal.aborted && !report.hasFailed);
   const state = dirname(kubeconfig);
   if (held && kubeconfig !== "") await rm(state, { recursive: true, force: true });
   if (once && !asked.signal.aborted) console.log(`\n${held && code === 0 ? "PASS" : "FAIL"}  ${report.summary()}, ${secondsSinceStart().toFixed(1)} s`);

@@ -35,9 +35,13 @@ export function demoHolds(cluster: Running): void {
     if (capture === undefined) t.diagnostic("nodes cannot be reached: what travels between them is not looked at");
     await applyExample(cluster());
     const report = new Report();
-    await showAll(await openWorld(cluster()), report, capture);
-    assert.ok(report.held, report.summary());
-    for (const file of ["strict.yaml", "ratings-only-reviews.yaml"]) await (await openWorld(cluster())).remove(file);
+    const world = await openWorld(cluster());
+    try {
+      await showAll(world, report, capture);
+      assert.ok(report.held, report.summary());
+    } finally {
+      for (const file of ["strict.yaml", "ratings-only-reviews.yaml"]) await world.remove(file);
+    }
   });
 }
 

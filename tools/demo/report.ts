@@ -2,19 +2,23 @@
 const startedAt = performance.now();
 
 export class Report {
-  failures = 0;
+  readonly #failed: string[] = [];
   /** Every scene was shown. */
   isComplete = false;
   #isSilent = false;
 
   /** Complete, and nothing failed. */
   get held(): boolean {
-    return this.isComplete && this.failures === 0;
+    return this.isComplete && this.#failed.length === 0;
+  }
+
+  get hasFailed(): boolean {
+    return this.#failed.length > 0;
   }
 
   summary(): string {
     if (this.held) return "all of it held";
-    return this.failures > 0 ? `${this.failures} of it did not hold` : "the cluster did not come up";
+    return this.hasFailed ? `${this.#failed.length} of it did not hold: ${this.#failed.join("; ")}` : "the cluster did not come up";
   }
 
   /** From now on what fails does so because the cluster is ending. */
@@ -35,7 +39,7 @@ export class Report {
   }
 
   judge(held: boolean, text: string): void {
-    if (!held && !this.#isSilent) this.failures += 1;
+    if (!held && !this.#isSilent) this.#failed.push(text);
     this.#say(`    ${held ? "ok  " : "FAIL"}  ${text}`);
   }
 
