@@ -1,41 +1,51 @@
-/** What dies under traffic, and what of it a workload notices: nothing, where its own node lives. Needs access to nodes. */
+/**
+ * What dies under traffic, and what of it is noticed: no connection ends that was there, no request fails, and nothing gets through
+ * that a policy forbids, at no moment; where a whole node dies, that holds of the others. Needs access to nodes.
+ */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KubernetesCluster } from "#tools/kubernetes/cluster.ts";
-import { applyExample } from "#tools/kubernetes/demo-world.ts";
 import { installWeft } from "#tools/kubernetes/product.ts";
+import { progress } from "#tools/kubernetes/progress.ts";
+import { apiServerPid, holdInit, killApiServer, killForAWhile, killNode, killOn } from "./faults/machine.ts";
+import { MESH } from "./faults/manifests.ts";
+import { leaksOfNewborns } from "./faults/newborns.ts";
+import { FaultWorld } from "./faults/world.ts";
 import { eventually, onKubernetes } from "./on-kubernetes.ts";
-import { startTraffic, type Traffic } from "./traffic.ts";
 
-/** How long traffic is watched after a fault. */
+/** How long it is watched after a fault. */
 const WATCH_MS = 15_000;
-const API_SERVER_AWAY_MS = 60_000;
+/** Of what comes back late. */
+const AWAY_MS = 60_000;
+const LIMIT = { timeout: 600_000 };
+const AGENT = "weft agent --kubernetes";
 
 onKubernetes("faults under traffic", "full", (cluster) => {
-  let traffic: Traffic;
+  let world: FaultWorld;
   before(async () => {
     await installWeft(cluster());
-    await applyExample(cluster());
-    traffic = await startTraffic(cluster());
+    world = await FaultWorld.start(cluster());
   });
 
-  const unnoticed = (what: string, fault: (cluster: KubernetesCluster) => Promise<void>): void => {
-    test(`${what} is not noticed by traffic`, { timeout: 400_000 }, async () => {
-      const startedAt = new Date();
-      await fault(cluster());
+  /** `fault` ends when what died is back; it answers the node that was lost with all its pods, if one was. */
+  const unnoticed = (what: string, fault: (cluster: KubernetesCluster, nodes: readonly string[]) => Promise<string | undefined>): void => {
+    test(`${what} is not noticed by traffic`, LIMIT, async () => {
+      const mark = await world.mark();
+      progress(what);
+      const lost = await fault(cluster(), world.nodes);
       await sleep(WATCH_MS);
-      const { failures, answered } = await traffic.since(startedAt);
-      assert.deepEqual(failures, []);
-      assert.ok(answered > 0, "requests were answered");
+      progress("looking at what became of it");
+      assert.deepEqual(await world.brokenSince(mark, lost), []);
     });
   };
 
-  unnoticed("kill -9 of an agent", async (on) => {
-    await killOn(on, await nodeOfTraffic(on), "weft agent --kubernetes");
+  unnoticed("nothing at all", async () => undefined);
+
+  unnoticed("kill -9 of an agent", async (on, nodes) => {
+    for (const node of nodes) await killOn(on, node, AGENT);
     await on.get("-n", "weft-system", "rollout", "status", "daemonset/weft-agent", "--timeout=120s");
+    return undefined;
   });
 
   unnoticed("kill -9 of the leader of the control plane", async (on) => {
@@ -48,48 +58,94 @@ onKubernetes("faults under traffic", "full", (cluster) => {
       120_000,
     );
     assert.notEqual(next, leader, "another process leads");
+    return undefined;
   });
 
-  unnoticed("kill -9 of kubelet", async (on) => {
-    const node = await nodeOfTraffic(on);
-    const command = await commandOf(on, node, "kubelet --config");
-    await killOn(on, node, "kubelet --config");
+  unnoticed("kill -9 of kubelet", async (on, [node = ""]) => {
+    const startAgain = await killForAWhile(on, node, "kubelet --config");
     await sleep(WATCH_MS);
-    await on.nodes?.run(node, "setsid", "--fork", "sh", "-c", `exec ${command} >/dev/null 2>&1 </dev/null`);
-    await on.get("wait", "--for=condition=Ready", `node/${node}`, "--timeout=120s");
+    await startAgain();
+    await nodeIsReady(on, node);
+    return undefined;
   });
 
-  unnoticed("a minute without the API server", async (on) => {
-    const pid = Number(readFileSync(join(on.peer?.home ?? "", "run/apiserver.pid"), "utf8"));
+  unnoticed("kill -9 of containerd", async (on, [node = ""]) => {
+    holdInit(on, node);
+    const startAgain = await killForAWhile(on, node, "containerd -c");
+    await sleep(WATCH_MS);
+    await startAgain();
+    // Kubelet lived: what it says of its node would not tell. It cannot look into a pod without its runtime.
+    const looks = await eventually(
+      () => on.kubectl("-n", MESH, "exec", `guarded-${node}`, "-c", "app", "--", "node", "--version"),
+      ({ code }) => code === 0,
+      120_000,
+    );
+    assert.equal(looks.code, 0, looks.stderr);
+    return undefined;
+  });
+
+  unnoticed("kill -9 of the API server for a minute", async (on) => {
+    const startAgain = killApiServer(on);
+    await sleep(AWAY_MS);
+    startAgain();
+    await apiServerAnswers(on);
+    return undefined;
+  });
+
+  unnoticed("an API server that is silent for a minute", async (on) => {
+    const pid = apiServerPid(on);
     process.kill(pid, "SIGSTOP");
     try {
-      await sleep(API_SERVER_AWAY_MS);
+      await sleep(AWAY_MS);
     } finally {
       process.kill(pid, "SIGCONT");
     }
-    await eventually(
-      () => on.kubectl("get", "--raw", "/readyz"),
-      ({ code }) => code === 0,
-    );
+    await apiServerAnswers(on);
+    return undefined;
+  });
+
+  unnoticed("the death of a whole node, by the others,", async (on, nodes) => {
+    const node = nodes.at(-1) ?? "";
+    const startAgain = await killNode(on, node);
+    await sleep(AWAY_MS);
+    startAgain();
+    await nodeIsReady(on, node);
+    return node;
+  });
+
+  test("a pod neither sends nor receives before its policy is there", LIMIT, async () => {
+    assert.deepEqual(await leaksOfNewborns(world, "calm", async () => undefined), []);
+  });
+
+  test("nor when the agents are killed while it starts", LIMIT, async () => {
+    const killAgents = async (): Promise<void> => {
+      for (const node of world.nodes) await killOn(cluster(), node, AGENT);
+    };
+    assert.deepEqual(await leaksOfNewborns(world, "killed", killAgents), []);
   });
 });
-
-function nodeOfTraffic(cluster: KubernetesCluster): Promise<string> {
-  return cluster.get("-n", "default", "get", "pod", "traffic", "-o", "jsonpath={.spec.nodeName}");
-}
 
 function leaderOf(cluster: KubernetesCluster): Promise<string> {
   return cluster.get("-n", "weft-system", "get", "lease", "weft-control", "-o", "jsonpath={.spec.holderIdentity}");
 }
 
-/** In the node's own process namespace: nothing else on this machine is meant. */
-async function killOn(cluster: KubernetesCluster, node: string, pattern: string): Promise<void> {
-  const killed = await cluster.nodes?.run(node, "sh", "-c", `kill -9 $(pgrep -o -f ${JSON.stringify(pattern)})`);
-  assert.equal(killed?.code, 0, `${pattern} on ${node}: ${killed?.stderr ?? "nodes cannot be reached"}`);
+/** Its kubelet says so anew: what it said before it died stays for a while. */
+async function nodeIsReady(cluster: KubernetesCluster, node: string): Promise<void> {
+  const since = Date.now();
+  const isReady = async (): Promise<boolean> => {
+    const heartbeat = "{.lastHeartbeatTime} {.status}";
+    const { stdout } = await cluster.kubectl("get", "node", node, "-o", `jsonpath={range .status.conditions[?(@.type=="Ready")]}${heartbeat}{end}`);
+    const [at = "", status] = stdout.split(" ");
+    return status === "True" && Date.parse(at) > since - 1000;
+  };
+  assert.ok(await eventually(isReady, (ready) => ready, 300_000), `${node} is Ready again`);
 }
 
-async function commandOf(cluster: KubernetesCluster, node: string, pattern: string): Promise<string> {
-  const found = await cluster.nodes?.run(node, "sh", "-c", `tr '\\0' ' ' < /proc/$(pgrep -o -f ${JSON.stringify(pattern)})/cmdline`);
-  assert.notEqual(found?.stdout ?? "", "", `${pattern} runs on ${node}`);
-  return found?.stdout ?? "";
+async function apiServerAnswers(cluster: KubernetesCluster): Promise<void> {
+  const { code, stderr } = await eventually(
+    () => cluster.kubectl("get", "--raw", "/readyz"),
+    (result) => result.code === 0,
+    120_000,
+  );
+  assert.equal(code, 0, stderr);
 }

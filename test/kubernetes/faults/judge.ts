@@ -1,0 +1,78 @@
+/** What of all that was said must not have happened. */
+import type { Attempts, Said } from "./said.ts";
+
+/** How long what a pod said last counts as what it says now. */
+const FRESH_MS = 6000;
+/** A stream that is served has an echo each 100 ms. */
+const SERVED_WITHIN_MS = 2000;
+const NEVER: Attempts = { tried: 0, connected: 0, echoed: 0 };
+
+export interface Evidence {
+  /** By pod, "namespace/name": what it said before the fault, and since. */
+  readonly before: ReadonlyMap<string, Said>;
+  readonly since: ReadonlyMap<string, readonly Said[]>;
+  /** The node that died: what was there, and connections to it, may end. */
+  readonly lost: string | undefined;
+  /** Nothing that lives may be silent for longer. */
+  readonly quietMs: number;
+  /** A connection, even without an echo, is more than this intruder may get. */
+  readonly mayNotConnect: (pod: string, host: string) => boolean;
+}
+
+/** A line each. */
+export function broken(evidence: Evidence): readonly string[] {
+  return [...evidence.since].flatMap(([pod, lines]) => {
+    if (lines.length === 0) return [`${pod} has said nothing since`];
+    return [...leaks(evidence, pod, lines), ...(isOn(evidence.lost, pod) ? [] : interruptions(evidence, pod, lines))];
+  });
+}
+
+/** Everybody who may ask has an answer now. */
+export function isServed(said: readonly Said[]): boolean {
+  return said.every(
+    ({ at, streams }) =>
+      Date.now() - Date.parse(at) < FRESH_MS && Object.values(streams).every(({ quietMs, echoes }) => echoes > 0 && quietMs < SERVED_WITHIN_MS),
+  );
+}
+
+/** "faults-mesh/asks-n2", "guarded-n2.faults-mesh.svc.cluster.local". */
+function isOn(node: string | undefined, name: string): boolean {
+  return node !== undefined && name.split(".", 1)[0]?.endsWith(`-${node}`) === true;
+}
+
+function interruptions({ before, lost, quietMs }: Evidence, pod: string, lines: readonly Said[]): readonly string[] {
+  const then = before.get(pod);
+  const now = lines.at(-1);
+  if (then === undefined || now === undefined) return [`${pod} had said nothing before`];
+  if (now.startedAt !== then.startedAt) return [`${pod} was started again at ${now.startedAt}`];
+  const streams = Object.entries(now.streams).flatMap(([host, { opened, echoes, ended }]) => {
+    if (isOn(lost, host)) return [];
+    const former = then.streams[host];
+    if (opened !== former?.opened) return [`${pod}: its connection to ${host} ended: ${ended}`];
+    const quiet = Math.max(...lines.map(({ streams: each }) => each[host]?.quietMs ?? 0));
+    if (quiet > quietMs) return [`${pod}: ${host} was silent for ${quiet} ms`];
+    return echoes > former.echoes ? [] : [`${pod}: ${host} echoed nothing`];
+  });
+  const http = Object.entries(now.http).flatMap(([host, { answered, failed, failure }]) => {
+    if (isOn(lost, host)) return [];
+    const more = failed - (then.http[host]?.failed ?? 0);
+    if (more > 0) return [`${pod}: ${more} requests to ${host} failed, at last: ${failure}`];
+    return answered > (then.http[host]?.answered ?? 0) ? [] : [`${pod}: ${host} answered no request`];
+  });
+  return [...streams, ...http];
+}
+
+function leaks({ before, mayNotConnect }: Evidence, pod: string, lines: readonly Said[]): readonly string[] {
+  const then = before.get(pod);
+  // Of each process that was: a new one counts from nothing.
+  const last = new Map(lines.map((line) => [line.startedAt, line]));
+  return [...last.values()].flatMap((line) =>
+    Object.entries(line.attempts).flatMap(([host, { tried, connected, echoed, connectedAt, echoedAt }]) => {
+      const former = (line.startedAt === then?.startedAt ? then.attempts[host] : undefined) ?? NEVER;
+      if (echoed > former.echoed) return [`${pod} got through to ${host} ${echoed - former.echoed} times, at last at ${echoedAt ?? "?"}`];
+      if (connected > former.connected && mayNotConnect(pod, host))
+        return [`${pod} was connected to ${host} ${connected - former.connected} times, at last at ${connectedAt ?? "?"}`];
+      return tried > former.tried ? [] : [`${pod} did not try ${host}: nothing was shown`];
+    }),
+  );
+}

@@ -1,0 +1,102 @@
+/** The objects of this world. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+export const MESH = "faults-mesh";
+export const PLAIN = "faults-plain";
+export const NAMESPACES = [MESH, PLAIN] as const;
+export const IMAGE = "weft/shell:1";
+
+const PROGRAM = readFileSync(join(import.meta.dirname, "pod.cjs"), "utf8");
+/** A pod of each on each node of each namespace: "asks-n1". */
+export const ROLES = ["guarded", "asks", "intrudes"] as const;
+
+export interface PodOf {
+  readonly namespace: string;
+  readonly name: string;
+  readonly node: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Of pod.cjs. */
+  readonly args: readonly string[];
+  readonly account?: string;
+  readonly readinessProbe?: object;
+}
+
+export const hostOf = (name: string, namespace: string): string => `${name}.${namespace}.svc.cluster.local`;
+
+/** The node is named, so that no scheduler is needed to bring it back. */
+export function podOf({ namespace, name, node, labels, args, account = "default", readinessProbe }: PodOf): object {
+  const app = { name: "app", image: IMAGE, command: ["node", "/program/pod.cjs", ...args], volumeMounts: [{ name: "program", mountPath: "/program" }] };
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace, labels },
+    spec: {
+      nodeName: node,
+      serviceAccountName: account,
+      terminationGracePeriodSeconds: 1,
+      containers: [readinessProbe === undefined ? app : { ...app, readinessProbe }],
+      volumes: [{ name: "program", configMap: { name: "program" } }],
+    },
+  };
+}
+
+export function namespaces(): readonly object[] {
+  return NAMESPACES.flatMap((name) => [
+    { apiVersion: "v1", kind: "Namespace", metadata: { name, labels: name === MESH ? { "istio-injection": "enabled" } : {} } },
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "asks", namespace: name } },
+    { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "program", namespace: name }, data: { "pod.cjs": PROGRAM } },
+  ]);
+}
+
+export function podsAndServices(nodes: readonly string[]): readonly object[] {
+  const guarded = (namespace: string): readonly string[] => nodes.map((node) => hostOf(`guarded-${node}`, namespace));
+  // Both ways to each: by the Service's address, and straight to the pod's, Ready or not.
+  const everything = NAMESPACES.flatMap((namespace) => [...guarded(namespace), ...nodes.map((node) => hostOf(`direct-${node}`, namespace))]);
+  return NAMESPACES.flatMap((namespace) =>
+    nodes.flatMap((node) => {
+      const pod = (role: string, args: readonly string[], more: Partial<PodOf> = {}): object =>
+        podOf({ namespace, name: `${role}-${node}`, node, labels: { role, app: `${role}-${node}` }, args, ...more });
+      return [
+        service(`guarded-${node}`, namespace, { selector: { app: `guarded-${node}` } }),
+        service(`direct-${node}`, namespace, { selector: { app: `guarded-${node}` }, clusterIP: "None", publishNotReadyAddresses: true }),
+        pod("guarded", ["serve"], { readinessProbe: { httpGet: { path: "/", port: 8080 }, periodSeconds: 1 } }),
+        pod("asks", ["ask", ...guarded(namespace)], { account: "asks" }),
+        pod("intrudes", ["intrude", ...everything]),
+      ];
+    }),
+  );
+}
+
+function service(name: string, namespace: string, spec: object): object {
+  const ports = [
+    { name: "tcp", port: 7000 },
+    { name: "http", port: 8080 },
+  ];
+  return { apiVersion: "v1", kind: "Service", metadata: { name, namespace }, spec: { ports, ...spec } };
+}
+
+/** Only who asks may; the mesh knows it by its identity, the network by its label. */
+export function policies(): readonly object[] {
+  const selector = { matchLabels: { role: "guarded" } };
+  return [
+    {
+      apiVersion: "networking.k8s.io/v1",
+      kind: "NetworkPolicy",
+      metadata: { name: "guarded", namespace: PLAIN },
+      spec: { podSelector: selector, ingress: [{ from: [{ podSelector: { matchLabels: { role: "asks" } } }] }] },
+    },
+    {
+      apiVersion: "security.istio.io/v1",
+      kind: "PeerAuthentication",
+      metadata: { name: "guarded", namespace: MESH },
+      spec: { selector, mtls: { mode: "STRICT" } },
+    },
+    {
+      apiVersion: "security.istio.io/v1",
+      kind: "AuthorizationPolicy",
+      metadata: { name: "guarded", namespace: MESH },
+      spec: { selector, rules: [{ from: [{ source: { principals: [`cluster.local/ns/${MESH}/sa/asks`] } }] }] },
+    },
+  ];
+}

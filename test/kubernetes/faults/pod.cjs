@@ -1,0 +1,160 @@
+/*
+ * What runs in the pods of this folder's world. CommonJS and one file, because it comes as a ConfigMap. Its arguments are a role
+ * and what that needs:
+ *   serve                 gives back on TCP 7000 what it hears, and answers HTTP on 8080
+ *   ask HOST...           keeps a connection to port 7000 of each, with a word and its echo each 100 ms; asks 8080 as often
+ *   intrude HOST...       tries a new connection to port 7000 of each, again and again; itself it serves as well
+ *   scan FIRST COUNT...   tries port 7100 of COUNT addresses from FIRST on, again and again
+ *   newborn HOST...       gives back on TCP 7100 what it hears; from its first moment on tries port 7000 of each
+ * Each second it says in a line of JSON what came of it so far.
+ */
+const { lookup } = require("node:dns");
+const http = require("node:http");
+const net = require("node:net");
+
+const [role, ...words] = process.argv.slice(2);
+const TICK_MS = 100;
+/** Longer than an answer takes on a busy machine. */
+const ATTEMPT_MS = 3000;
+/** An answer that takes longer has failed. */
+const ANSWER_MS = 8000;
+
+const state = { startedAt: new Date().toISOString(), streams: {}, http: {}, attempts: {} };
+let said = 0;
+setInterval(() => {
+  for (const stream of Object.values(state.streams)) {
+    // What the last second brought, and how long its longest silence was.
+    stream.quietMs = Math.max(stream.longestMs, Date.now() - stream.heardAt);
+    stream.longestMs = 0;
+  }
+  process.stdout.write(`${JSON.stringify({ at: new Date().toISOString(), said: (said += 1), ...state })}\n`);
+}, 1000);
+
+function echo(port) {
+  net.createServer((socket) => socket.on("error", () => undefined).pipe(socket)).listen(port, "0.0.0.0");
+}
+
+function keepStream(host) {
+  const stream = (state.streams[host] ??= { opened: 0, echoes: 0, heardAt: Date.now(), longestMs: 0, quietMs: 0, ended: "" });
+  const socket = net.connect({ host, port: 7000, noDelay: true });
+  const timer = setInterval(() => socket.write("still here\n"), TICK_MS);
+  socket.on("connect", () => (stream.opened += 1));
+  socket.on("data", () => {
+    const now = Date.now();
+    stream.longestMs = Math.max(stream.longestMs, now - stream.heardAt);
+    stream.heardAt = now;
+    stream.echoes += 1;
+  });
+  socket.on("error", (error) => (stream.ended = `${new Date().toISOString()} ${error.message}`));
+  socket.on("close", (hadError) => {
+    if (!hadError) stream.ended = `${new Date().toISOString()} closed by the other side`;
+    clearInterval(timer);
+    setTimeout(keepStream, 500, host);
+  });
+}
+
+function askAgain(host) {
+  const asked = (state.http[host] ??= { answered: 0, failed: 0, failure: "" });
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  const fail = (what) => {
+    asked.failed += 1;
+    asked.failure = `${new Date().toISOString()} ${what}`;
+  };
+  const next = () => setTimeout(ask, TICK_MS);
+  const ask = () => {
+    const request = http.get({ host, port: 8080, path: "/", agent, timeout: ANSWER_MS }, (answer) => {
+      answer.resume().on("end", () => {
+        if (answer.statusCode === 200) asked.answered += 1;
+        else fail(`status ${answer.statusCode}`);
+        next();
+      });
+    });
+    request.on("timeout", () => request.destroy(new Error(`no answer within ${ANSWER_MS} ms`)));
+    request.on("error", (error) => {
+      fail(error.message);
+      next();
+    });
+  };
+  ask();
+}
+
+/** Where names lead, not older than some seconds: a query for each try would be most of the work here. */
+const addresses = new Map();
+
+function lookupSometimes(host, options, done) {
+  const known = addresses.get(host);
+  if (known !== undefined && Date.now() - known.at < 3000) return process.nextTick(done, null, ...known.answer);
+  lookup(host, options, (error, ...answer) => {
+    if (error === null) addresses.set(host, { at: Date.now(), answer });
+    done(error, ...answer);
+  });
+}
+
+/** One try to get an echo; what came of it is counted by its kind. */
+function attempt({ host, port }) {
+  const count = (state.attempts[host] ??= { tried: 0, connected: 0, echoed: 0, last: "" });
+  count.tried += 1;
+  const token = `knock ${Math.random()}\n`;
+  let heard = "";
+  const socket = net.connect({ host, port, noDelay: true, family: 4, lookup: lookupSometimes });
+  const timer = setTimeout(() => socket.destroy(new Error("silence")), ATTEMPT_MS);
+  socket.on("connect", () => {
+    count.connected += 1;
+    count.connectedAt = new Date().toISOString();
+    socket.write(token);
+  });
+  socket.on("data", (bytes) => {
+    heard += bytes;
+    if (heard !== token) return;
+    count.echoed += 1;
+    count.echoedAt = new Date().toISOString();
+    socket.destroy();
+  });
+  socket.on("error", (error) => (count.last = error.message));
+  socket.on("close", () => clearTimeout(timer));
+}
+
+/** Without waiting for what becomes of the try before: a way that is open for a moment is found. */
+function knock(target, everyMs) {
+  attempt(target);
+  return setInterval(attempt, everyMs, target);
+}
+
+function scan(first, count) {
+  const [a, b, c, d] = first.split(".").map(Number);
+  for (let i = 0; i < count; i += 1) setTimeout(knock, i, { host: `${a}.${b}.${c}.${d + i}`, port: 7100 }, 100);
+}
+
+const ROLES = {
+  serve() {
+    echo(7000);
+    http.createServer((_request, response) => response.end("here\n")).listen(8080, "0.0.0.0");
+  },
+  ask() {
+    for (const host of words) {
+      keepStream(host);
+      askAgain(host);
+    }
+  },
+  intrude() {
+    echo(7000);
+    for (const host of words) knock({ host, port: 7000 }, 500);
+  },
+  scan() {
+    for (let i = 0; i < words.length; i += 2) scan(words[i], Number(words[i + 1]));
+  },
+  newborn() {
+    echo(7100);
+    for (const host of words) {
+      const hurry = knock({ host, port: 7000 }, 10);
+      setTimeout(() => {
+        clearInterval(hurry);
+        knock({ host, port: 7000 }, 200);
+      }, 3000);
+    }
+  },
+};
+
+const start = ROLES[role];
+if (start === undefined) throw new Error(`no role "${role}": there are ${Object.keys(ROLES).join(", ")}`);
+start();
