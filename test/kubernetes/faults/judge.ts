@@ -65,14 +65,17 @@ function interruptions({ before, lost, quietMs }: Evidence, pod: string, lines: 
 function leaks({ before, mayNotConnect }: Evidence, pod: string, lines: readonly Said[]): readonly string[] {
   const then = before.get(pod);
   // Of each process that was: a new one counts from nothing.
-  const last = new Map(lines.map((line) => [line.startedAt, line]));
-  return [...last.values()].flatMap((line) =>
-    Object.entries(line.attempts).flatMap(([host, { tried, connected, echoed, connectedAt, echoedAt }]) => {
+  const last = [...new Map(lines.map((line) => [line.startedAt, line])).values()];
+  return Object.keys(lines.at(-1)?.attempts ?? {}).flatMap((host) => {
+    const growth = last.map((line) => {
+      const now = line.attempts[host] ?? NEVER;
       const former = (line.startedAt === then?.startedAt ? then.attempts[host] : undefined) ?? NEVER;
-      if (echoed > former.echoed) return [`${pod} got through to ${host} ${echoed - former.echoed} times, at last at ${echoedAt ?? "?"}`];
-      if (connected > former.connected && mayNotConnect(pod, host))
-        return [`${pod} was connected to ${host} ${connected - former.connected} times, at last at ${connectedAt ?? "?"}`];
-      return tried > former.tried ? [] : [`${pod} did not try ${host}: nothing was shown`];
-    }),
-  );
+      return { ...now, tried: now.tried - former.tried, connected: now.connected - former.connected, echoed: now.echoed - former.echoed };
+    });
+    const through = growth.find(({ echoed }) => echoed > 0);
+    if (through !== undefined) return [`${pod} got through to ${host} ${through.echoed} times, at last at ${through.echoedAt ?? "?"}`];
+    const connected = mayNotConnect(pod, host) ? growth.find((each) => each.connected > 0) : undefined;
+    if (connected !== undefined) return [`${pod} was connected to ${host} ${connected.connected} times, at last at ${connected.connectedAt ?? "?"}`];
+    return growth.some(({ tried }) => tried > 0) ? [] : [`${pod} did not try ${host}: nothing was shown`];
+  });
 }

@@ -8,6 +8,9 @@ export const NAMESPACES = [MESH, PLAIN] as const;
 export const IMAGE = "weft/shell:1";
 
 const PROGRAM = readFileSync(join(import.meta.dirname, "pod.cjs"), "utf8");
+/** Who is slow because the machine is busy stays Ready: without endpoints requests fail by right. */
+const PATIENT = { httpGet: { path: "/", port: 8080 }, periodSeconds: 2, timeoutSeconds: 10, failureThreshold: 10 };
+
 /** A pod of each on each node of each namespace: "asks-n1". */
 export const ROLES = ["guarded", "asks", "intrudes"] as const;
 
@@ -60,7 +63,7 @@ export function podsAndServices(nodes: readonly string[]): readonly object[] {
       return [
         service(`guarded-${node}`, namespace, { selector: { app: `guarded-${node}` } }),
         service(`direct-${node}`, namespace, { selector: { app: `guarded-${node}` }, clusterIP: "None", publishNotReadyAddresses: true }),
-        pod("guarded", ["serve"], { readinessProbe: { httpGet: { path: "/", port: 8080 }, periodSeconds: 1 } }),
+        pod("guarded", ["serve"], { readinessProbe: PATIENT }),
         pod("asks", ["ask", ...guarded(namespace)], { account: "asks" }),
         pod("intrudes", ["intrude", ...everything]),
       ];

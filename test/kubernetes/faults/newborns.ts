@@ -8,6 +8,7 @@ import type { KubernetesCluster } from "#tools/kubernetes/cluster.ts";
 import type { Pod } from "#model/core.ts";
 import { formatIp, ip } from "#lib/ip.ts";
 import { MESH, NAMESPACES, PLAIN, podOf } from "./manifests.ts";
+import { eventually } from "../on-kubernetes.ts";
 import { lastSaid, type Attempts, type Said } from "./said.ts";
 import type { FaultWorld } from "./world.ts";
 
@@ -15,8 +16,9 @@ import type { FaultWorld } from "./world.ts";
 const BORN = { closed: 4, open: 1, meshed: 2 } as const;
 type Kind = keyof typeof BORN;
 /** Addresses on each node, from the first that no pod has: enough for those who are born, and for some that are taken meanwhile. */
-const KNOCKED_AT = 24;
+const KNOCKED_AT = 16;
 const READY_MS = 180_000;
+const SHOWN_MS = 60_000;
 /** After they are Ready: something that came late would still be seen. */
 const WATCH_MS = 5000;
 const NEVER: Attempts = { tried: 0, connected: 0, echoed: 0 };
@@ -45,16 +47,27 @@ export async function leaksOfNewborns(world: FaultWorld, round: string, meanwhil
   await world.apply(born.map(({ kind, ...rest }) => podOf({ ...rest, labels: { round, newborn: kind }, args: ["newborn", ...calledUpon] })));
   await meanwhile();
   await allReady(cluster, round);
-  await sleep(WATCH_MS);
-  const said = await lastSaidBy(cluster, `round=${round}`);
-  const scanned = said.get(`${PLAIN}/${scanner}`)?.attempts ?? {};
   const addresses = await addressesOf(cluster);
-  const found = born.map((each) => {
-    const key = `${each.namespace}/${each.name}`;
-    return judged(each, scanned[addresses.get(key) ?? ""] ?? NEVER, said.get(key));
-  });
+  const judge = async (kinds: readonly Kind[]): Promise<readonly string[]> => {
+    const said = await lastSaidBy(cluster, `round=${round}`);
+    const scanned = said.get(`${PLAIN}/${scanner}`)?.attempts ?? {};
+    return born
+      .filter(({ kind }) => kinds.includes(kind))
+      .flatMap((each) => {
+        const key = `${each.namespace}/${each.name}`;
+        return judged(each, scanned[addresses.get(key) ?? ""] ?? NEVER, said.get(key));
+      });
+  };
+  // When those get through that may, what is open would have been found.
+  await eventually(
+    () => judge(["open"]),
+    (missing) => missing.length === 0,
+    SHOWN_MS,
+  );
+  await sleep(WATCH_MS);
+  const found = await judge(["open", "closed", "meshed"]);
   for (const namespace of NAMESPACES) await cluster.get("-n", namespace, "delete", "pod", "-l", `round=${round}`);
-  return found.flat();
+  return found;
 }
 
 function bornOn(nodes: readonly string[], round: string): readonly Born[] {

@@ -23,8 +23,7 @@ const state = { startedAt: new Date().toISOString(), streams: {}, http: {}, atte
 let said = 0;
 setInterval(() => {
   for (const stream of Object.values(state.streams)) {
-    // What the last second brought, and how long its longest silence was.
-    stream.quietMs = Math.max(stream.longestMs, Date.now() - stream.heardAt);
+    stream.quietMs = Math.max(stream.longestMs, stream.silentMs);
     stream.longestMs = 0;
   }
   process.stdout.write(`${JSON.stringify({ at: new Date().toISOString(), said: (said += 1), ...state })}\n`);
@@ -35,14 +34,17 @@ function echo(port) {
 }
 
 function keepStream(host) {
-  const stream = (state.streams[host] ??= { opened: 0, echoes: 0, heardAt: Date.now(), longestMs: 0, quietMs: 0, ended: "" });
+  const stream = (state.streams[host] ??= { opened: 0, echoes: 0, silentMs: 0, longestMs: 0, quietMs: 0, ended: "" });
   const socket = net.connect({ host, port: 7000, noDelay: true });
-  const timer = setInterval(() => socket.write("still here\n"), TICK_MS);
+  // Silence is counted in ticks: those of a process that gets no processor time are no silence of the other side.
+  const timer = setInterval(() => {
+    socket.write("still here\n");
+    stream.silentMs += TICK_MS;
+    stream.longestMs = Math.max(stream.longestMs, stream.silentMs);
+  }, TICK_MS);
   socket.on("connect", () => (stream.opened += 1));
   socket.on("data", () => {
-    const now = Date.now();
-    stream.longestMs = Math.max(stream.longestMs, now - stream.heardAt);
-    stream.heardAt = now;
+    stream.silentMs = 0;
     stream.echoes += 1;
   });
   socket.on("error", (error) => (stream.ended = `${new Date().toISOString()} ${error.message}`));
@@ -128,7 +130,10 @@ function scan(first, count) {
 const ROLES = {
   serve() {
     echo(7000);
-    http.createServer((_request, response) => response.end("here\n")).listen(8080, "0.0.0.0");
+    const server = http.createServer((_request, response) => response.end("here\n"));
+    // Longer than a busy machine keeps a client from asking again: else the server ends connections by right.
+    server.keepAliveTimeout = 120_000;
+    server.listen(8080, "0.0.0.0");
   },
   ask() {
     for (const host of words) {
@@ -146,11 +151,11 @@ const ROLES = {
   newborn() {
     echo(7100);
     for (const host of words) {
-      const hurry = knock({ host, port: 7000 }, 10);
+      const hurry = knock({ host, port: 7000 }, 20);
       setTimeout(() => {
         clearInterval(hurry);
-        knock({ host, port: 7000 }, 200);
-      }, 3000);
+        knock({ host, port: 7000 }, 500);
+      }, 1000);
     }
   },
 };
