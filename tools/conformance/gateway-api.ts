@@ -1,47 +1,81 @@
-/** Gateway API's conformance suite, for gateways and for the mesh; its report is kept as the suite wrote it. */
-import { mkdirSync } from "node:fs";
+/** Gateway API's conformance suite, for gateways and for the mesh; its reports are kept as the suite wrote them. */
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VERSION } from "#cli/version.ts";
-import { runningKubernetes, startKubernetes } from "#tools/kubernetes/cluster.ts";
+import { runningKubernetes, startKubernetes, type KubernetesCluster } from "#tools/kubernetes/cluster.ts";
 import { keepEvidence } from "#tools/kubernetes/evidence.ts";
 import { setUpPeer } from "#tools/kubernetes/peer.ts";
 import { installWeft } from "#tools/kubernetes/product.ts";
 import { progress } from "#tools/kubernetes/progress.ts";
 import { root } from "#tools/run-command.ts";
+import { provideSuiteImages } from "./gateway-api-images.ts";
+import { PROFILES, resultsIn, tableOf, type Profile, type TestResult } from "./gateway-api-results.ts";
 
-const REPORT = join(root, "docs/conformance/gateway-api.yaml");
+const FOLDER = join(root, "docs/conformance");
+/** Tests at once: they wait more than they compute. */
+const AT_ONCE = 4;
 
 export interface GatewayApiOptions {
-  /** Name of a single test; the report is not written then. */
+  /** Name of a single test; nothing is written then. */
   readonly test?: string;
   /** Against the cluster that is up, as it is. */
   readonly isRunning: boolean;
+  /** For each of the two runs. */
   readonly timeoutMinutes: number;
 }
 
-/** True when the suite ran to its end, whatever its verdict: the report tells that. */
+/** True when the suite ran to its end, whatever its verdict: the reports tell that. */
 export async function gatewayApi({ test, isRunning, timeoutMinutes }: GatewayApiOptions): Promise<boolean> {
   const cluster = isRunning ? runningKubernetes("full") : await startKubernetes("full");
   try {
     const { peer } = cluster;
     if (peer === undefined) throw new Error("the suite is built by the scripts of ../shared/peers/kubernetes; KUBECONFIG must not be set");
     await setUpPeer(peer, { "gateway-api": "gateway-api.test", "echo-basic": "img/echo-v1.5.1.tar" });
+    const suite = join(peer.home, "gateway-api.test");
+    await provideSuiteImages(cluster, suite);
     if (!isRunning) await installWeft(cluster);
-    mkdirSync(join(root, "docs/conformance"), { recursive: true });
-    const said = [
-      ...["-organization=weft", "-project=weft", `-version=${VERSION}`, "-url=https://weft.dev", "-contact=weft"],
-      ...["-gateway-class=weft", "-mesh-name=weft", "-namespace-labels=istio-injection=enabled", "-allow-crds-mismatch"],
-      ...(test === undefined ? ["-conformance-profiles=GATEWAY-HTTP,MESH-HTTP", `-report-output=${REPORT}`] : [`-run-test=${test}`]),
-      ...["-test.v", `-test.timeout=${timeoutMinutes}m`, `-kubeconfig=${cluster.kubeconfig}`],
-    ];
-    progress(`Gateway API's conformance suite, ${timeoutMinutes} minutes at most`);
-    const { code, stdout, stderr } = await cluster.run([join(peer.home, "gateway-api.test"), ...said], { timeoutMs: (timeoutMinutes + 1) * 60_000 });
-    const lines = (stdout + stderr).split("\n");
-    for (const line of lines.filter((text) => /^\s*--- (PASS|FAIL|SKIP)/.test(text))) console.log(line);
-    if (code !== 0) console.log(lines.slice(-20).join("\n"));
-    if (code !== 0) progress(`objects, events and logs are kept in ${await keepEvidence(cluster, "gateway-api")}`);
-    return code === 0 || !lines.some((line) => line.startsWith("panic:"));
+    const run = (profile: Profile) => runProfile(cluster, suite, { profile, timeoutMinutes, ...(test === undefined ? {} : { test }) });
+    if (test !== undefined) return (await run(test.startsWith("Mesh") ? "MESH-HTTP" : "GATEWAY-HTTP")) !== undefined;
+    mkdirSync(FOLDER, { recursive: true });
+    const [gateway, mesh] = [await run("GATEWAY-HTTP"), await run("MESH-HTTP")];
+    if (gateway === undefined || mesh === undefined) return false;
+    writeFileSync(join(FOLDER, "gateway-api.md"), tableOf({ "GATEWAY-HTTP": gateway, "MESH-HTTP": mesh }));
+    return true;
   } finally {
     await cluster.stop();
   }
+}
+
+interface ProfileRun {
+  readonly profile: Profile;
+  readonly timeoutMinutes: number;
+  readonly test?: string;
+}
+
+/** undefined: it did not come to its end. */
+async function runProfile(
+  cluster: KubernetesCluster,
+  suite: string,
+  { profile, timeoutMinutes, test }: ProfileRun,
+): Promise<readonly TestResult[] | undefined> {
+  const { file, features, labels } = PROFILES[profile];
+  const said = [
+    ...["-organization=weft", "-project=weft", `-version=${VERSION}`, "-url=https://weft.dev", "-contact=weft", "-allow-crds-mismatch"],
+    ...["-gateway-class=weft", `-supported-features=${features.join(",")}`],
+    ...(labels === "" ? [] : [`-namespace-labels=${labels}`]),
+    ...(test === undefined ? [`-conformance-profiles=${profile}`, `-report-output=${join(FOLDER, file)}`] : [`-run-test=${test}`]),
+    ...["-test.v", `-test.parallel=${AT_ONCE}`, `-test.timeout=${timeoutMinutes}m`, `-kubeconfig=${cluster.kubeconfig}`],
+  ];
+  progress(`Gateway API's conformance suite, ${test ?? profile}, ${timeoutMinutes} minutes at most`);
+  const { code, stdout, stderr } = await cluster.run([suite, ...said], { timeoutMs: (timeoutMinutes + 1) * 60_000 });
+  const output = stdout + stderr;
+  const results = resultsIn(output);
+  const ran = results.filter(({ state }) => state !== "skipped");
+  for (const { name, state, seconds, failedParts } of ran)
+    console.log(`  ${state}  ${name} (${seconds} s)${failedParts.map((part) => `\n          ${part}`).join("")}`);
+  if (code !== 0) progress(`objects, events and logs are kept in ${await keepEvidence(cluster, `gateway-api-${profile.toLowerCase()}`)}`);
+  const isWhole = ran.length > 0 && !/^panic: /m.test(output);
+  if (!isWhole) console.log(output.split("\n").slice(-20).join("\n"));
+  progress(`${ran.filter(({ state }) => state === "passed").length} of ${ran.length} tests passed`);
+  return isWhole ? results : undefined;
 }

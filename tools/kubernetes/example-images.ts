@@ -65,7 +65,8 @@ function entriesOf(source: string, path: string): readonly TarEntry[] {
   return readdirSync(source).flatMap((name) => entriesOf(join(source, name), `${path}/${name}`));
 }
 
-function baseEntries(): readonly TarEntry[] {
+/** Node, a shell, curl and sleep, with their libraries. */
+export function baseEntries(): readonly TarEntry[] {
   const entries = new Map<string, TarEntry>();
   const add = (path: string, bytes: Uint8Array): void => void entries.set(path, { path, kind: "file", mode: 0o755, bytes });
   const programs = { node: process.execPath, curl: "/usr/bin/curl", sleep: "/usr/bin/sleep", sh: "/bin/sh" };

@@ -6,8 +6,9 @@
 import { configHash, configText } from "#compile/install/config-map.ts";
 import { crdKinds, crdName } from "#compile/install/crds.ts";
 import { AGENT, CONFIG_HASH_ANNOTATION, CONTROL, describeObject, GATEWAY, INSTALLATION, SYSTEM, WEBHOOK } from "#compile/install/manifest.ts";
-import { gatewayController } from "#compile/mesh/settings.ts";
-import type { ConfigMap, Pod } from "#model/core.ts";
+import { isGatewayAddress } from "#compile/mesh/gateway-address.ts";
+import { gatewayController, ingressGateway } from "#compile/mesh/settings.ts";
+import type { ConfigMap, Pod, Service } from "#model/core.ts";
 import type { GatewayClass } from "#model/gateway-api.ts";
 import { CONFIG_KEY, CONFIG_MAP, type KubernetesConfig } from "#model/kubernetes-config.ts";
 import type { KubeObject } from "#model/object.ts";
@@ -127,6 +128,7 @@ async function removeObjects(waiter: Waiter, { crds }: UninstallOptions): Promis
     object.kind === "CustomResourceDefinition" ? "crds" : object.kind === "Namespace" ? "namespaces" : "rest",
   );
   await removeGatewayClasses(api);
+  await removeGatewayAddresses(api);
   const rest = (groups.get("rest") ?? []).toReversed();
   for (const { path } of rest) await deleteObject(api, path);
   // Bindings of roles go with their namespace; its Secret, Lease and ConfigMaps, too.
@@ -150,6 +152,13 @@ async function removeGatewayClasses(api: ClusterApi): Promise<void> {
   for (const { metadata, spec } of there?.items ?? []) {
     if (spec.controllerName === gatewayController && metadata.labels?.[INSTALLATION.key] !== undefined) await deleteObject(api, `${path}/${metadata.name}`);
   }
+}
+
+/** The leader's, too: Services of Gateways that people keep. */
+async function removeGatewayAddresses(api: ClusterApi): Promise<void> {
+  const path = `/api/v1/namespaces/${ingressGateway.namespace}/services`;
+  const services = await api.list<Service>(path);
+  for (const service of services.filter(isGatewayAddress)) await deleteObject(api, `${path}/${service.metadata.name}`);
 }
 
 async function removeDefinitions({ api, progress }: Waiter, definitions: readonly Found[], crds: boolean): Promise<readonly string[]> {

@@ -37,7 +37,7 @@ export function agent({ config, imagePullPolicy }: InstallSettings, hash: string
               args: ["agent", "--kubernetes"],
               env: whoAmI,
               ports: [{ name: "http-monitoring", containerPort: AGENT_PORT, protocol: "TCP" }],
-              livenessProbe: httpProbe("/healthz", AGENT_PORT, { periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5 }),
+              livenessProbe: httpProbe("/healthz", AGENT_PORT, { periodSeconds: 10, failureThreshold: 18, timeoutSeconds: 10 }),
               readinessProbe: httpProbe("/readyz", AGENT_PORT, { periodSeconds: 2, failureThreshold: 3 }),
               resources: { requests: { cpu: "100m", memory: "128Mi" } },
               securityContext: { privileged: true, runAsUser: 0, runAsGroup: 0, readOnlyRootFilesystem: true },

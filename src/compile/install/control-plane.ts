@@ -72,7 +72,7 @@ function deployment({ config, control, imagePullPolicy }: InstallSettings, hash:
               args: ["control", "--kubernetes"],
               env: whoAmI,
               ports: PORTS.map(({ name, containerPort }) => ({ name, containerPort, protocol: "TCP" })),
-              livenessProbe: httpProbe("/healthz", METRICS_PORT, { periodSeconds: 10, failureThreshold: 6 }),
+              livenessProbe: httpProbe("/healthz", METRICS_PORT, { periodSeconds: 10, failureThreshold: 18, timeoutSeconds: 10 }),
               readinessProbe: httpProbe("/readyz", METRICS_PORT, { periodSeconds: 2, failureThreshold: 3 }),
               resources: { requests: { cpu: "100m", memory: "160Mi" } },
               securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },

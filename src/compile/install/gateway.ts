@@ -3,6 +3,7 @@
  * injector would make them: they need not wait for it, and no order of applying is wrong (Helm applies webhooks last).
  */
 import { injectProxy } from "#compile/inject/inject.ts";
+import { ADDRESSES_ANNOTATION } from "#compile/mesh/gateway-address.ts";
 import type { Namespace, Pod } from "#model/core.ts";
 import { CONFIG_HASH_ANNOTATION, GATEWAY, own, type Manifest } from "./manifest.ts";
 import type { InstallSettings } from "./settings.ts";
@@ -22,7 +23,7 @@ export function gateway(settings: InstallSettings, hash: string): readonly Manif
     {
       apiVersion: "v1",
       kind: "Service",
-      metadata,
+      metadata: own(GATEWAY, { namespace: config.rootNamespace, labels: LABELS, annotations: { [ADDRESSES_ANNOTATION]: "own" } }),
       spec: { type: chosen.serviceType, selector: LABELS, ports: PORTS.map((port) => ({ ...port, protocol: "TCP" })) },
     },
     {

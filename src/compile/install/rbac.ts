@@ -71,6 +71,9 @@ const controlSystemRules: readonly Rule[] = [
   rule("", ["configmaps"], [...follow, "patch"], ["weft-root"]),
 ];
 
+/** src/control/kubernetes/gateway-addresses.ts: in the namespace of the gateways' pods alone. */
+const controlRootRules: readonly Rule[] = [rule("", ["services"], ["create", "patch", "delete"])];
+
 /** src/control/kubernetes/named-secrets.ts: certificates of gateways. */
 const secretRules: readonly Rule[] = [rule("", ["secrets"], follow)];
 
@@ -102,17 +105,18 @@ function clusterRole(name: string, rules: readonly Rule[], labels: Readonly<Reco
   return { apiVersion: RBAC, kind: "ClusterRole", metadata: own(name, { labels }), rules };
 }
 
-function systemRole(name: string, rules: readonly Rule[]): Manifest {
-  return { apiVersion: RBAC, kind: "Role", metadata: own(name, { namespace: SYSTEM }), rules };
+function role(name: string, namespace: string, rules: readonly Rule[]): Manifest {
+  return { apiVersion: RBAC, kind: "Role", metadata: own(name, { namespace }), rules };
 }
 
-function bindings(name: string): readonly Manifest[] {
+/** To its ClusterRole, and to the Roles of its name in these namespaces. */
+function bindings(name: string, namespaces: readonly string[]): readonly Manifest[] {
   const subjects = [{ kind: "ServiceAccount", name, namespace: SYSTEM }];
   const to = (kind: string) => ({ apiGroup: "rbac.authorization.k8s.io", kind, name });
   const of = { apiVersion: RBAC, subjects };
   return [
     { ...of, kind: "ClusterRoleBinding", metadata: own(name), roleRef: to("ClusterRole") },
-    { ...of, kind: "RoleBinding", metadata: own(name, { namespace: SYSTEM }), roleRef: to("Role") },
+    ...namespaces.map((namespace) => ({ ...of, kind: "RoleBinding", metadata: own(name, { namespace }), roleRef: to("Role") })),
   ];
 }
 
@@ -153,9 +157,10 @@ export function accessRules({ config, gateway }: InstallSettings): readonly Mani
     // Bound in the gateway's own namespace, and elsewhere by who wants it: a control plane that reads every Secret is worth stealing.
     clusterRole(GATEWAY_SECRETS, secretRules),
     gateway.allSecrets ? bindSecrets() : bindSecrets(config.rootNamespace),
-    systemRole(CONTROL, controlSystemRules),
-    systemRole(AGENT, agentSystemRules),
-    ...bindings(CONTROL),
-    ...bindings(AGENT),
+    role(CONTROL, SYSTEM, controlSystemRules),
+    role(CONTROL, config.rootNamespace, controlRootRules),
+    role(AGENT, SYSTEM, agentSystemRules),
+    ...bindings(CONTROL, [SYSTEM, config.rootNamespace]),
+    ...bindings(AGENT, [SYSTEM]),
   ];
 }

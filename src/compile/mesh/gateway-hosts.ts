@@ -1,10 +1,10 @@
 /** Which routes a gateway pod has for which host names, on one of its ports. */
 import type { VirtualService } from "#model/istio.ts";
-import type { HTTPRoute } from "#model/gateway-api.ts";
+import type { Gateway, GatewayListener, HTTPRoute } from "#model/gateway-api.ts";
 import type { Provenance } from "#model/provenance.ts";
 import type { WorldReader } from "#model/world.ts";
 import { attaches, hostnamesOn, type GatewayServer } from "./gateway.ts";
-import { bySpecificity, intersectHosts } from "./hosts.ts";
+import { bySpecificity, covers, intersectHosts } from "./hosts.ts";
 import { routesOfHttpRoutes } from "./http-route.ts";
 import { inPrecedence } from "./precedence.ts";
 import { everyRequest, type MeshRoute } from "./route.ts";
@@ -34,6 +34,8 @@ export function gatewayHosts(servers: readonly GatewayServer[], world: WorldRead
     if (redirectsToHttps !== undefined) {
       for (const { host } of server.hosts) at(host, server.by).routes.push(toHttps(redirectsToHttps));
     } else if (server.kind === "Gateway") {
+      // A listener without routes keeps its host: what comes for it must not fall to a listener that names it less closely.
+      for (const { host } of server.hosts) if (host !== "*") at(host, server.by);
       for (const { host, route } of httpRoutesOn(server, world)) at(host, server.by).httpRoutes.add(route);
     } else {
       for (const { host, virtualService } of virtualServicesOn(server, world)) {
@@ -42,8 +44,10 @@ export function gatewayHosts(servers: readonly GatewayServer[], world: WorldRead
       }
     }
   }
+  const [first] = servers;
+  const door = first && ({ port: first.port, scheme: first.secret === undefined ? "http" : "https" } as const);
   return [...hosts]
-    .map(([host, { by, httpRoutes, routes }]) => ({ host, by, routes: [...routesOfHttpRoutes([...httpRoutes], world), ...routes] }))
+    .map(([host, { by, httpRoutes, routes }]) => ({ host, by, routes: [...routesOfHttpRoutes([...httpRoutes], world, door), ...routes] }))
     .sort((a, b) => bySpecificity(a.host, b.host) || (a.host < b.host ? -1 : 1));
 }
 
@@ -64,8 +68,18 @@ function httpRoutesOn(server: GatewayServer, world: WorldReader): readonly { rea
   const gateway = world.get("Gateway", server.gateway);
   const listener = gateway?.spec.listeners.find(({ name }) => name === server.section);
   if (gateway === undefined || listener === undefined) return [];
+  const narrower = narrowerHosts(gateway, listener);
   return world.all("HTTPRoute").flatMap((route) => {
     if (!(route.spec.parentRefs ?? []).some((parent) => attaches(route, parent, gateway, listener, world))) return [];
-    return hostnamesOn(route, listener.hostname).map((host) => ({ host, route }));
+    const hosts = hostnamesOn(route, listener.hostname).filter((host) => !narrower.some((each) => covers(each, host)));
+    return hosts.map((host) => ({ host, route }));
+  });
+}
+
+/** Hosts on the listener's port that another listener of the Gateway has, because it names them more closely. */
+function narrowerHosts({ spec }: Gateway, { name, port, protocol, hostname = "*" }: GatewayListener): readonly string[] {
+  return spec.listeners.flatMap((other) => {
+    const isNarrower = other.hostname !== undefined && other.hostname !== hostname && covers(hostname, other.hostname);
+    return other.name !== name && other.port === port && other.protocol === protocol && isNarrower ? [other.hostname] : [];
   });
 }

@@ -3,7 +3,8 @@ import { proxyKindOf } from "#compile/inject/proxy-kind.ts";
 import type { Pod } from "#model/core.ts";
 import type { WorldReader } from "#model/world.ts";
 import { listenerCertificate } from "./gateway-certificate.ts";
-import { isHttps, isOurs, isServed, istioSecret } from "./gateway.ts";
+import { isHttps, istioSecret } from "./gateway.ts";
+import { isOurs, isServed } from "./gateway-address.ts";
 import { rootNamespace } from "./settings.ts";
 
 /** Where the Secrets of Istio's Gateways are: beside the gateways' pods. */

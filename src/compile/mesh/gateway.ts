@@ -9,11 +9,12 @@ import { matchesLabels, matchesLabelSelector } from "#model/selectors.ts";
 import { objectKey } from "#model/object.ts";
 import type { Provenance } from "#model/provenance.ts";
 import type { WorldReader } from "#model/world.ts";
+import { gatewayAddress, isGatewayAddress, isOurs, isServed } from "./gateway-address.ts";
 import { listenerCertificate } from "./gateway-certificate.ts";
 import { intersectHosts, resolveHost } from "./hosts.ts";
 import { isGatewayParent, parentNamespace } from "./http-route.ts";
 import { inPrecedence } from "./precedence.ts";
-import { gatewayClasses, ingressGateway } from "./settings.ts";
+import { ingressGateway } from "./settings.ts";
 import { fieldOf, provenanceOf } from "./source.ts";
 import { inboundPorts, type Workload } from "./workload.ts";
 
@@ -44,15 +45,19 @@ export interface ServerHost {
 
 /** An ordinary user's process cannot bind the ports below 1024 that Gateways name: the Service in front maps them. */
 export function listenPort(gateway: Workload, services: readonly Service[], port: number): number {
-  const mapped = inboundPorts(gateway, services).find(({ servicePort }) => servicePort.number === port);
-  return mapped?.port ?? port;
+  return mappedPort(gateway, services, port) ?? port;
+}
+
+function mappedPort(gateway: Workload, services: readonly Service[], port: number): number | undefined {
+  return inboundPorts(gateway, services).find(({ servicePort }) => servicePort.number === port)?.port;
 }
 
 export function isIngressGateway(gateway: Workload): boolean {
   return gateway.namespace === ingressGateway.namespace && matchesLabels(ingressGateway.labels, gateway.labels);
 }
 
-export function istioServers(gateways: readonly IstioGateway[], pod: Workload, services: readonly Service[]): readonly GatewayServer[] {
+export function istioServers(gateways: readonly IstioGateway[], pod: Workload, all: readonly Service[]): readonly GatewayServer[] {
+  const services = all.filter((service) => !isGatewayAddress(service));
   return inPrecedence(gateways).flatMap((gateway) => {
     if (!matchesLabels(gateway.spec.selector, pod.labels)) return [];
     return (gateway.spec.servers ?? []).flatMap((server, i): GatewayServer[] => {
@@ -100,36 +105,39 @@ function serverHost(written: string, namespace: string): ServerHost {
   return scope === "*" ? { host } : { host, namespace: scope === "." ? namespace : scope };
 }
 
-export function isOurs(gateway: Gateway): boolean {
-  return gatewayClasses.has(gateway.spec.gatewayClassName);
-}
-
-export function gatewayApiServers(pod: Workload, services: readonly Service[], world: WorldReader): readonly GatewayServer[] {
+export function gatewayApiServers(pod: Workload, all: readonly Service[], world: WorldReader): readonly GatewayServer[] {
   if (!isIngressGateway(pod)) return [];
-  return inPrecedence(world.all("Gateway").filter(isOurs)).flatMap((gateway) =>
-    gateway.spec.listeners.flatMap((listener, i): GatewayServer[] => {
+  const services = all.filter((service) => !isGatewayAddress(service));
+  return inPrecedence(world.all("Gateway").filter(isOurs)).flatMap((gateway) => {
+    const own = gatewayAddress(gateway, world);
+    return gateway.spec.listeners.flatMap((listener, i): GatewayServer[] => {
       if (!isServed(listener)) return [];
       const certificate = listener.protocol === "HTTPS" ? listenerCertificate(gateway, listener, world) : undefined;
       if (certificate !== undefined && "problem" in certificate) return [];
-      return [
-        {
-          kind: "Gateway",
-          gateway: objectKey(gateway),
-          section: listener.name,
-          port: listener.port,
-          listenPort: listenPort(pod, services, listener.port),
-          hosts: [{ host: listener.hostname ?? "*" }],
-          ...(certificate === undefined ? {} : { secret: certificate.secret }),
-          by: provenanceOf(gateway, `spec.listeners[${i}]`),
-        },
-      ];
-    }),
-  );
+      const server: Omit<GatewayServer, "listenPort"> = {
+        kind: "Gateway",
+        gateway: objectKey(gateway),
+        section: listener.name,
+        port: listener.port,
+        hosts: [{ host: listener.hostname ?? "*" }],
+        ...(certificate === undefined ? {} : { secret: certificate.secret }),
+        by: provenanceOf(gateway, `spec.listeners[${i}]`),
+      };
+      return portsOf(pod, { own, services }, listener).map((port) => ({ ...server, listenPort: port }));
+    });
+  });
 }
 
-/** Plain HTTP, and HTTPS that ends here. */
-export function isServed({ protocol, tls }: GatewayListener): boolean {
-  return protocol === "HTTP" || (protocol === "HTTPS" && (tls?.mode ?? "Terminate") === "Terminate");
+/** Where the pod listens for a Gateway: for its own address, and for the one that all Gateways share, if that has the port. */
+function portsOf(
+  pod: Workload,
+  { own, services }: { readonly own: Service | undefined; readonly services: readonly Service[] },
+  { port }: GatewayListener,
+): readonly number[] {
+  const ownPort = own === undefined ? undefined : mappedPort(pod, [own], port);
+  if (ownPort === undefined) return [listenPort(pod, services, port)];
+  const shared = mappedPort(pod, services, port);
+  return shared === undefined ? [ownPort] : [shared, ownPort];
 }
 
 /** Whether a route's reference names this listener and the listener lets the route in. */

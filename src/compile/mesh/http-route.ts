@@ -42,12 +42,18 @@ export function serviceParents(route: HTTPRoute): readonly { readonly host: stri
   );
 }
 
-/** Routes of several objects for one host, most specific match first. */
-export function routesOfHttpRoutes(routes: readonly HTTPRoute[], world: WorldReader): readonly MeshRoute[] {
+/** The listener by which requests come in: what a redirect that names no port leads to. */
+export interface RouteDoor {
+  readonly port: number;
+  readonly scheme: "http" | "https";
+}
+
+/** Routes of several objects for one host, most specific match first. Without a door they are those of the mesh. */
+export function routesOfHttpRoutes(routes: readonly HTTPRoute[], world: WorldReader, door?: RouteDoor): readonly MeshRoute[] {
   const entries = routes.toSorted(byPrecedence).flatMap((route, age) =>
     (route.spec.rules ?? []).flatMap((rule, i) => {
       const by = provenanceOf(route, `spec.rules[${i}]`);
-      const action = actionOf(route, rule, by, world);
+      const action = actionOf(route, rule, by, { world, door });
       return matchesOf(rule).map(({ match, index }) => ({
         age,
         made: { match: requestMatch(match), action, headers: headersOf(rule), by: index === undefined ? by : fieldOf(by, `matches[${index}]`) },
@@ -97,29 +103,46 @@ function compareSpecificity(a: RequestMatch, b: RequestMatch): number {
   return 0;
 }
 
-function actionOf(route: HTTPRoute, rule: HTTPRouteRule, by: Provenance, world: WorldReader): RouteAction {
+interface Surroundings {
+  readonly world: WorldReader;
+  readonly door: RouteDoor | undefined;
+}
+
+function actionOf(route: HTTPRoute, rule: HTTPRouteRule, by: Provenance, { world, door }: Surroundings): RouteAction {
   const { backendRefs = [], filters = [] } = rule;
   const redirect = filters.find(({ requestRedirect }) => requestRedirect !== undefined)?.requestRedirect;
-  if (redirect !== undefined) return { kind: "redirect", redirect: redirectOf(redirect) };
+  if (redirect !== undefined) return { kind: "redirect", redirect: redirectOf(redirect, door) };
   const object = `HTTPRoute ${route.metadata.namespace ?? ""}/${route.metadata.name}`;
   const destinations = backendRefs.flatMap((ref, i): Destination[] => {
     const weight = ref.weight ?? 1;
     if (weight === 0) return [];
-    const problem = backendProblem(route, ref, world);
+    const problem = backendProblem(route, ref, world, { isMesh: door === undefined });
     const host = serviceHost(ref.namespace ?? route.metadata.namespace ?? "", ref.name);
-    return [{ host: problem === undefined ? host : undefined, port: ref.port ?? 0, weight, by: fieldOf(by, `backendRefs[${i}]`) }];
+    const headers = ref.filters === undefined ? {} : { headers: headersOf(ref) };
+    return [{ host: problem === undefined ? host : undefined, port: ref.port ?? 0, weight, ...headers, by: fieldOf(by, `backendRefs[${i}]`) }];
   });
   if (!destinations.some(({ host }) => host !== undefined)) {
     return { kind: "answer", status: 500, body: `${object} ${by.field} has no backend that can be used` };
   }
   const rewrite = filters.find(({ urlRewrite }) => urlRewrite !== undefined)?.urlRewrite;
-  const timeoutMs = parseDurationMs(rule.timeouts?.request ?? "0s") ?? 0;
+  const timeoutMs = timeoutOf(rule);
   return { kind: "forward", destinations, timeoutMs, ...(rewrite === undefined ? {} : { rewrite: rewriteOf(rewrite) }) };
+}
+
+/** Nothing is tried twice, so the request to the backend is the whole request, and the shorter limit counts. 0: none. */
+function timeoutOf({ timeouts = {} }: HTTPRouteRule): number {
+  const limits = [timeouts.request, timeouts.backendRequest].map((text) => parseDurationMs(text ?? "0s") ?? 0).filter((ms) => ms > 0);
+  return limits.length === 0 ? 0 : Math.min(...limits);
 }
 
 type Filter = NonNullable<HTTPRouteRule["filters"]>[number];
 
-function redirectOf({ scheme, hostname, port, statusCode, path }: NonNullable<Filter["requestRedirect"]>): Redirect {
+const wellKnownPorts = { http: 80, https: 443 } as const;
+
+/** To another host by the same scheme: the port is the listener's. Without another host the client's own words stand, port and all. */
+function redirectOf({ scheme, hostname, port: given, statusCode, path }: NonNullable<Filter["requestRedirect"]>, door: RouteDoor | undefined): Redirect {
+  const isUnusual = door !== undefined && door.port !== wellKnownPorts[door.scheme];
+  const port = given ?? (isUnusual && scheme === undefined && hostname !== undefined ? door.port : undefined);
   return {
     status: statusCode ?? 302,
     ...(scheme === undefined ? {} : { scheme }),
@@ -140,7 +163,7 @@ function pathRewrite(path: NonNullable<Filter["urlRewrite"]>["path"]): { readonl
   };
 }
 
-function headersOf({ filters = [] }: HTTPRouteRule): HeaderChanges {
+function headersOf({ filters = [] }: Pick<HTTPRouteRule, "filters">): HeaderChanges {
   const [request] = filters.flatMap(({ requestHeaderModifier: change }) => (change === undefined ? [] : [headerChange(change)]));
   const [response] = filters.flatMap(({ responseHeaderModifier: change }) => (change === undefined ? [] : [headerChange(change)]));
   return { ...(request === undefined ? {} : { request }), ...(response === undefined ? {} : { response }) };
@@ -159,11 +182,15 @@ export interface BackendProblem {
 
 type BackendRef = NonNullable<HTTPRouteRule["backendRefs"]>[number];
 
-export function backendProblem(route: HTTPRoute, ref: BackendRef, world: WorldReader): BackendProblem | undefined {
+/**
+ * Only a gateway asks for leave to send to another namespace: it carries strangers' requests. In the mesh it is the client's own
+ * request, which could go there without any route.
+ */
+export function backendProblem(route: HTTPRoute, ref: BackendRef, world: WorldReader, { isMesh }: { readonly isMesh: boolean }): BackendProblem | undefined {
   const kind = ref.kind ?? "Service";
   if ((ref.group ?? "") !== "" || kind !== "Service") return { reason: "InvalidKind", message: `a backend of kind ${kind} is not supported; use a Service` };
   const namespace = ref.namespace ?? route.metadata.namespace ?? "";
-  if (!isGranted(route, { namespace, name: ref.name }, world)) {
+  if (!isMesh && !isGranted(route, { namespace, name: ref.name }, world)) {
     return {
       reason: "RefNotPermitted",
       message: `no ReferenceGrant in namespace ${namespace} lets HTTPRoutes of ${route.metadata.namespace ?? ""} name Service ${ref.name}`,

@@ -38,6 +38,8 @@ export interface Destination {
   readonly port: number;
   readonly subset?: string;
   readonly weight: number;
+  /** Of what goes to this destination, beside the route's own. */
+  readonly headers?: HeaderChanges;
   readonly by: Provenance;
 }
 

@@ -65,9 +65,17 @@ export const httpRouteFields: Supported = {
   rules: {
     name: true,
     matches: true,
-    timeouts: { request: true },
+    timeouts: true,
     filters: { type: true, requestHeaderModifier: true, responseHeaderModifier: true, requestRedirect: true, urlRewrite: true },
-    backendRefs: { group: true, kind: true, namespace: true, name: true, port: true, weight: true },
+    backendRefs: {
+      group: true,
+      kind: true,
+      namespace: true,
+      name: true,
+      port: true,
+      weight: true,
+      filters: { type: true, requestHeaderModifier: true, responseHeaderModifier: true },
+    },
   },
 };
 

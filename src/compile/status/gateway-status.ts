@@ -1,13 +1,16 @@
 /** Status of Gateway API's kinds, with the conditions and reasons of its specification. */
-import { admits, hostnamesOn, isOurs, isServed, refersTo } from "#compile/mesh/gateway.ts";
+import { admits, hostnamesOn, refersTo } from "#compile/mesh/gateway.ts";
+import { gatewayAddress, givesAddresses, isOurs, isServed } from "#compile/mesh/gateway-address.ts";
 import { certificateIn, isProblem, listenerCertificate, type RefProblem } from "#compile/mesh/gateway-certificate.ts";
 import { backendProblem, isGatewayParent, isServiceParent, parentNamespace, serviceParents } from "#compile/mesh/http-route.ts";
 import { gatewayController, ingressGateway } from "#compile/mesh/settings.ts";
 import { gatewayFields, httpRouteFields, unsupportedFields } from "#compile/mesh/supported.ts";
 import { regexProblem } from "#compile/mesh/regex.ts";
 import type { Gateway, GatewayClass, GatewayListener, HTTPRoute, ParentReference } from "#model/gateway-api.ts";
+import { objectKey } from "#model/object.ts";
 import type { WorldReader } from "#model/world.ts";
 import { notHttpFindings } from "./destinations.ts";
+import { gatewayFeatures } from "./supported-features.ts";
 import { unreachedFindings } from "./unreached.ts";
 import { fails, holds, type PlainCondition } from "./condition.ts";
 import { formatFinding, invalid, reference, unsupported, type Finding } from "./finding.ts";
@@ -16,7 +19,8 @@ import { formatFinding, invalid, reference, unsupported, type Finding } from "./
 const controllers = new Set([gatewayController, "istio.io/gateway-controller"]);
 
 export function gatewayClassStatus({ spec }: GatewayClass): object | undefined {
-  return controllers.has(spec.controllerName) ? { conditions: [holds("Accepted")] } : undefined;
+  if (!controllers.has(spec.controllerName)) return undefined;
+  return { conditions: [holds("Accepted")], supportedFeatures: gatewayFeatures.map((name) => ({ name })) };
 }
 
 export function gatewayFindings(gateway: Gateway, world: WorldReader): readonly Finding[] {
@@ -45,27 +49,39 @@ function certificateProblem(gateway: Gateway, listener: GatewayListener, world: 
 
 export function gatewayStatus(gateway: Gateway, world: WorldReader): object | undefined {
   if (!isOurs(gateway)) return undefined;
-  const addresses = gatewayAddresses(world);
-  const findings = gatewayFindings(gateway, world);
-  const serves = gateway.spec.listeners.some((listener) => isServed(listener) && certificateProblem(gateway, listener, world) === undefined);
+  const { addresses, why } = addressesOf(gateway, world);
   return {
     addresses,
-    conditions: [
-      serves
-        ? holds("Accepted", "Accepted", findings.map(formatFinding).join("; "))
-        : fails("Accepted", "ListenersNotValid", findings.map(formatFinding).join("; ")),
-      addresses.length > 0
-        ? holds("Programmed")
-        : fails("Programmed", "AddressNotAssigned", `Service ${ingressGateway.namespace}/${ingressGateway.service} has no address yet`),
-    ],
+    conditions: [acceptanceOf(gateway, world), addresses.length > 0 ? holds("Programmed") : fails("Programmed", "AddressNotAssigned", why)],
     listeners: gateway.spec.listeners.map((listener) => listenerStatus(gateway, listener, world)),
   };
 }
 
-function gatewayAddresses(world: WorldReader): readonly { readonly type: string; readonly value: string }[] {
-  const service = world.get("Service", `${ingressGateway.namespace}/${ingressGateway.service}`);
-  const ips = (service?.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => ip ?? []);
-  return ips.map((value) => ({ type: "IPAddress", value }));
+/** A Gateway is accepted with what is valid of it; its reason says when that is not all. */
+function acceptanceOf(gateway: Gateway, world: WorldReader): PlainCondition {
+  const { listeners, infrastructure } = gateway.spec;
+  const message = gatewayFindings(gateway, world).map(formatFinding).join("; ");
+  if (infrastructure?.parametersRef !== undefined) {
+    const { kind, name } = infrastructure.parametersRef;
+    return fails("Accepted", "InvalidParameters", `spec.infrastructure.parametersRef: ${kind} ${name} is no parameter of Weft, which has none; remove it`);
+  }
+  const isValid = (listener: GatewayListener): boolean => isServed(listener) && certificateProblem(gateway, listener, world) === undefined;
+  if (!listeners.some(isValid)) return fails("Accepted", "ListenersNotValid", message);
+  return holds("Accepted", listeners.every(isServed) ? "Accepted" : "ListenersNotValid", message);
+}
+
+interface GatewayAddresses {
+  readonly addresses: readonly { readonly type: string; readonly value: string }[];
+  /** Why there are none. */
+  readonly why: string;
+}
+
+function addressesOf(gateway: Gateway, world: WorldReader): GatewayAddresses {
+  const shared = world.get("Service", `${ingressGateway.namespace}/${ingressGateway.service}`);
+  const service = givesAddresses(world) ? gatewayAddress(gateway, world) : shared;
+  const addresses = (service?.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => (ip === undefined ? [] : [{ type: "IPAddress", value: ip }]));
+  const named = service === undefined ? "its own Service" : `Service ${objectKey(service)}`;
+  return { addresses, why: `${shared === undefined ? `Service ${ingressGateway.namespace}/${ingressGateway.service}` : named} has no address yet` };
 }
 
 function listenerStatus(gateway: Gateway, listener: GatewayListener, world: WorldReader): object {
@@ -102,16 +118,26 @@ function resolvedRefs(kinds: readonly { readonly kind: string }[], certificate: 
 }
 
 export function httpRouteFindings(route: HTTPRoute, world: WorldReader): readonly Finding[] {
-  const rules = route.spec.rules ?? [];
+  const isMesh = !(route.spec.parentRefs ?? []).some(isGatewayParent);
+  return [...backendFindings(route, world, isMesh), ...ownFindings(route, world)];
+}
+
+function backendFindings(route: HTTPRoute, world: WorldReader, isMesh: boolean): readonly Finding[] {
+  return (route.spec.rules ?? []).flatMap(({ backendRefs = [] }, i) =>
+    backendRefs.flatMap((ref, j) => {
+      const problem = backendProblem(route, ref, world, { isMesh });
+      return problem === undefined ? [] : [reference(`spec.rules[${i}].backendRefs[${j}]`, problem.reason, problem.message)];
+    }),
+  );
+}
+
+/** Of what the route itself says. */
+function ownFindings(route: HTTPRoute, world: WorldReader): readonly Finding[] {
   return [
     ...unsupportedFields(route.spec, httpRouteFields, "spec").map((field) => unsupported(field)),
     ...serviceParents(route).flatMap(({ host, port, index }) => notHttpFindings(host, port, `spec.parentRefs[${index}]`, world)),
-    ...rules.flatMap(({ matches = [], backendRefs = [] }, i) => [
-      ...backendRefs.flatMap((ref, j) => {
-        const problem = backendProblem(route, ref, world);
-        return problem === undefined ? [] : [reference(`spec.rules[${i}].backendRefs[${j}]`, problem.reason, problem.message)];
-      }),
-      ...matches.flatMap(({ path, headers = [], queryParams = [] }, j) =>
+    ...(route.spec.rules ?? []).flatMap(({ matches = [] }, i) =>
+      matches.flatMap(({ path, headers = [], queryParams = [] }, j) =>
         [path, ...headers, ...queryParams].flatMap((part) => {
           const problem = part?.type === "RegularExpression" ? regexProblem(part.value ?? "") : undefined;
           return problem === undefined
@@ -119,21 +145,25 @@ export function httpRouteFindings(route: HTTPRoute, world: WorldReader): readonl
             : [invalid(`spec.rules[${i}].matches[${j}]`, `has an expression that cannot be read, so it holds for no request: ${problem}`)];
         }),
       ),
-    ]),
+    ),
   ];
 }
 
 export function httpRouteStatus(route: HTTPRoute, world: WorldReader): object {
-  const findings = httpRouteFindings(route, world);
-  const missing = findings.filter(({ about }) => about === "reference");
-  const partly = findings.filter(({ about }) => about === "unsupported" || about === "invalid");
-  const resolved = missing[0] === undefined ? holds("ResolvedRefs") : fails("ResolvedRefs", missing[0].reason, missing.map(formatFinding).join("; "));
+  const partly = ownFindings(route, world);
   const partial = partly.length === 0 ? [] : [holds("PartiallyInvalid", "UnsupportedValue", partly.map(formatFinding).join("; "))];
   const parents = (route.spec.parentRefs ?? []).flatMap((parentRef) => {
     const accepted = acceptance(route, parentRef, world);
-    return accepted === undefined ? [] : [{ parentRef, controllerName: gatewayController, conditions: [accepted, resolved, ...partial] }];
+    if (accepted === undefined) return [];
+    const conditions = [accepted, resolvedBackends(backendFindings(route, world, isServiceParent(parentRef))), ...partial];
+    return [{ parentRef, controllerName: gatewayController, conditions }];
   });
   return { parents };
+}
+
+function resolvedBackends(missing: readonly Finding[]): PlainCondition {
+  const [first] = missing;
+  return first === undefined ? holds("ResolvedRefs") : fails("ResolvedRefs", first.reason, missing.map(formatFinding).join("; "));
 }
 
 /** undefined: the parent is another controller's. */

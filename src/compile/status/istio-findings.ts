@@ -2,7 +2,8 @@
 import { actionOf, selects, targetsOf, type PolicyTarget } from "#compile/mesh/authorization.ts";
 import { ruleParts } from "#compile/mesh/authorization-parts.ts";
 import { ruleHost, subsetsOf } from "#compile/mesh/destination-rule.ts";
-import { isHttps, isOurs, istioSecret } from "#compile/mesh/gateway.ts";
+import { isHttps, istioSecret } from "#compile/mesh/gateway.ts";
+import { isOurs } from "#compile/mesh/gateway-address.ts";
 import { certificateIn, isProblem } from "#compile/mesh/gateway-certificate.ts";
 import { resolveHost } from "#compile/mesh/hosts.ts";
 import { claimOf, meshClaims, winnerOf } from "#compile/mesh/mesh-hosts.ts";

@@ -2,7 +2,7 @@
  * What of an object's status is Weft's, taken back when Weft goes: nobody would keep it true. What other controllers say of
  * the same object stays.
  */
-import { isOurs } from "#compile/mesh/gateway.ts";
+import { isOurs } from "#compile/mesh/gateway-address.ts";
 import { gatewayController } from "#compile/mesh/settings.ts";
 import type { Gateway, GatewayClass } from "#model/gateway-api.ts";
 import type { KubeObject } from "#model/object.ts";
@@ -26,7 +26,7 @@ export function withdrawnStatus(kind: (typeof kindsWithStatus)[number], object: 
     case "Gateway":
       return isOurs(object as Gateway) && status.conditions !== undefined ? { addresses: null, conditions: null, listeners: null } : undefined;
     case "GatewayClass":
-      return gatewayClassStatus(object as GatewayClass) === undefined ? undefined : withoutConditions(status, new Set(["Accepted"]), {});
+      return gatewayClassStatus(object as GatewayClass) === undefined ? undefined : withoutConditions(status, new Set(["Accepted"]), { supportedFeatures: null });
     default: {
       const ours = istioStatus(object, []).conditions.map(({ type }) => type);
       return withoutConditions(status, new Set(ours), { observedGeneration: null });

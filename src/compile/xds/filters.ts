@@ -40,6 +40,8 @@ export function httpConnectionManager({ statPrefix, routes, authorization, isEdg
     httpFilters: [...httpRbac(authorization), extension("envoy.filters.http.router", RouterSchema, {})],
     accessLog: [...accessLog()],
     normalizePath: true,
+    // As Istio: an application that answers 101 speaks another protocol from then on, whether a route leads there or not.
+    upgradeConfigs: [{ upgradeType: "websocket" }],
     ...(isEdge ? { useRemoteAddress: true } : {}),
   });
 }

@@ -106,10 +106,14 @@ function routeAction(action: RouteAction, match: RequestMatch): Route["action"] 
 function forward({ destinations, timeoutMs, rewrite }: Extract<RouteAction, { kind: "forward" }>, match: RequestMatch): EnvoyRouteAction {
   const rest = { timeout: durationOf(timeoutMs), ...rewriteOf(rewrite, match) };
   const [only] = destinations;
-  if (destinations.length === 1 && only !== undefined) {
+  if (destinations.length === 1 && only !== undefined && only.headers === undefined) {
     return create(RouteActionSchema, { clusterSpecifier: { case: "cluster", value: clusterOf(only) }, ...rest });
   }
-  const clusters = destinations.map((destination) => ({ name: clusterOf(destination), weight: destination.weight }));
+  const clusters = destinations.map((destination) => ({
+    name: clusterOf(destination),
+    weight: destination.weight,
+    ...(destination.headers === undefined ? {} : headerChanges(destination.headers)),
+  }));
   return create(RouteActionSchema, { clusterSpecifier: { case: "weightedClusters", value: create(WeightedClusterSchema, { clusters }) }, ...rest });
 }
 

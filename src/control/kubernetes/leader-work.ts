@@ -1,4 +1,4 @@
-/** What only the leader does: statuses of the mesh's kinds, its GatewayClasses, addresses of LoadBalancer Services, the root's publication. */
+/** What only the leader does: statuses of the mesh's kinds, its GatewayClasses, addresses of Gateways and of LoadBalancer Services, the root's publication. */
 import type { KeyPair } from "#ca/ca.ts";
 import type { ApiClient } from "#client/client.ts";
 import type { ObjectChange } from "#client/informer.ts";
@@ -13,6 +13,7 @@ import type { Host } from "#host/host.ts";
 import { objectKey } from "#model/object.ts";
 import type { Log } from "#run/log.ts";
 import { keepCaBundle } from "./ca-bundle.ts";
+import { gatewayAddresses } from "./gateway-addresses.ts";
 import { ownGatewayClasses } from "./gateway-classes.ts";
 import { meshKinds } from "./mesh-kinds.ts";
 
@@ -43,7 +44,11 @@ export function startLeaderWork(host: Pick<Host, "clock" | "random">, options: L
     writer: counted(apiWriter(host, { api, world, log }), options.wrote),
     events: eventRecorder(host, { create: (event) => api.create("Event", event), patch: (event, patch) => api.patch("Event", event.metadata, patch) }, log),
   };
-  const controllers: readonly Controller[] = [ownGatewayClasses, ...(loadBalancerCIDR === undefined ? [] : [loadBalancers(loadBalancerCIDR)])];
+  const controllers: readonly Controller[] = [
+    ownGatewayClasses,
+    gatewayAddresses,
+    ...(loadBalancerCIDR === undefined ? [] : [loadBalancers(loadBalancerCIDR)]),
+  ];
   const running = runControllers(controllers, context);
   const statuses = new MeshStatuses(context);
   let bundle: ReturnType<typeof keepCaBundle> | undefined;
