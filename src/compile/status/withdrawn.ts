@@ -26,7 +26,9 @@ export function withdrawnStatus(kind: (typeof kindsWithStatus)[number], object: 
     case "Gateway":
       return isOurs(object as Gateway) && status.conditions !== undefined ? { addresses: null, conditions: null, listeners: null } : undefined;
     case "GatewayClass":
-      return gatewayClassStatus(object as GatewayClass) === undefined ? undefined : withoutConditions(status, new Set(["Accepted"]), { supportedFeatures: null });
+      return gatewayClassStatus(object as GatewayClass) === undefined
+        ? undefined
+        : withoutConditions(status, new Set(["Accepted"]), { supportedFeatures: null });
     default: {
       const ours = istioStatus(object, []).conditions.map(({ type }) => type);
       return withoutConditions(status, new Set(ours), { observedGeneration: null });
