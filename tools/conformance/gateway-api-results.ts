@@ -41,12 +41,10 @@ export function resultsIn(output: string): readonly TestResult[] {
 /** Why Weft does not have what tests were skipped for. */
 const missing: Readonly<Record<string, string>> = {
   BackendTLSPolicy: "no such kind yet: a gateway speaks plain HTTP, or the mesh's own TLS, to backends",
-  GatewayAddressEmpty: "spec.addresses is not honoured; its status says so",
   GatewayBackendClientCertificate: "spec.tls.backend is not honoured; its status says so",
   GatewayFrontendClientCertificateValidation: "spec.tls.frontend is not honoured; its status says so",
   GatewayHTTPSListenerDetectMisdirectedRequests: "a request for a host of another listener is answered with 404, not 421",
   GatewayInfrastructurePropagation: "the pods of all Gateways are the ingress gateway's; spec.infrastructure has no place there",
-  GatewayStaticAddresses: "spec.addresses is not honoured; its status says so",
   GRPCRoute: "no such kind yet: the data path is HTTP/1.1",
   HTTPRouteBackendProtocolH2C: "the data path is HTTP/1.1",
   HTTPRouteCORS: "no such filter yet; the route's status says so",

@@ -12,6 +12,9 @@ import { provideSuiteImages } from "./gateway-api-images.ts";
 import { PROFILES, resultsIn, tableOf, type Profile, type TestResult } from "./gateway-api-results.ts";
 
 const FOLDER = join(root, "docs/conformance");
+/** Of the range that installWeft gives to load balancers, and of none. */
+const USABLE = "10.77.1.200";
+const UNUSABLE = "192.0.2.1";
 /** Tests at once: they wait more than they compute. */
 const AT_ONCE = 4;
 
@@ -62,6 +65,7 @@ async function runProfile(
   const said = [
     ...["-organization=weft", "-project=weft", `-version=${VERSION}`, "-url=https://weft.dev", "-contact=weft", "-allow-crds-mismatch"],
     ...["-gateway-class=weft", `-supported-features=${features.join(",")}`],
+    ...[`-usable-address=${USABLE}`, `-unusable-address=${UNUSABLE}`],
     ...(labels === "" ? [] : [`-namespace-labels=${labels}`]),
     ...(test === undefined ? [`-conformance-profiles=${profile}`, `-report-output=${join(FOLDER, file)}`] : [`-run-test=${test}`]),
     ...["-test.v", `-test.parallel=${AT_ONCE}`, `-test.timeout=${timeoutMinutes}m`, `-kubeconfig=${cluster.kubeconfig}`],

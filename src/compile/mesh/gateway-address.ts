@@ -10,6 +10,7 @@ import type { Service } from "#model/core.ts";
 import type { Gateway, GatewayListener } from "#model/gateway-api.ts";
 import { objectKey } from "#model/object.ts";
 import type { WorldReader } from "#model/world.ts";
+import { namesOfService, serviceHost } from "./hosts.ts";
 import { inPrecedence } from "./precedence.ts";
 import { gatewayClasses, ingressGateway } from "./settings.ts";
 
@@ -19,6 +20,7 @@ export const ADDRESSES_ANNOTATION = "weft.dev/gateway-addresses";
 const NAME_LABEL = "gateway.networking.k8s.io/gateway-name";
 export const NAMESPACE_LABEL = "weft.dev/gateway-namespace";
 const LONGEST_LABEL = 63;
+const frontHost = serviceHost(ingressGateway.namespace, ingressGateway.service);
 /** Ports of the pod for the listeners of all Gateways: no application's, and below those that the kernel gives to clients. */
 const FIRST_PORT = 20_000;
 const LAST_PORT = 29_999;
@@ -36,8 +38,57 @@ export function isGatewayAddress({ metadata: { namespace, labels } }: Service): 
   return namespace === ingressGateway.namespace && labels?.[NAMESPACE_LABEL] !== undefined;
 }
 
-export function givesAddresses(world: WorldReader): boolean {
+function givesAddresses(world: WorldReader): boolean {
   return frontService(world)?.metadata.annotations?.[ADDRESSES_ANNOTATION] === "own";
+}
+
+export interface Refusal {
+  /** A reason of the condition Accepted. */
+  readonly reason: "InvalidParameters" | "UnsupportedAddress";
+  readonly message: string;
+}
+
+/** Why nothing of a Gateway is served: it asks for what would make it another Gateway than its author means. */
+export function refusalOf({ spec }: Gateway): Refusal | undefined {
+  const parameters = spec.infrastructure?.parametersRef;
+  if (parameters !== undefined) {
+    const message = `spec.infrastructure.parametersRef: ${parameters.kind} ${parameters.name} is no parameter of Weft, which has none; remove it`;
+    return { reason: "InvalidParameters", message };
+  }
+  const index = (spec.addresses ?? []).findIndex((address) => !isAddress(address) && !namesFront(address));
+  if (index < 0) return undefined;
+  const { type = "", value = "" } = spec.addresses?.[index] ?? {};
+  const next = `give an IPAddress, or the Hostname ${frontHost} for the address that Gateways share`;
+  return { reason: "UnsupportedAddress", message: `spec.addresses[${index}]: ${type} ${value} is not supported; ${next}` };
+}
+
+type AskedAddress = NonNullable<Gateway["spec"]["addresses"]>[number];
+
+function isAddress({ type = "IPAddress" }: AskedAddress): boolean {
+  return type === "IPAddress";
+}
+
+/** As Istio's manifests say that a Gateway is served by pods that are there already. */
+function namesFront({ type, value }: AskedAddress): boolean {
+  return type === "Hostname" && namesOfService(frontHost, "").includes(value ?? "");
+}
+
+/** Addresses that a Gateway asks for by value. */
+export function askedAddresses({ spec }: Gateway): readonly string[] {
+  return (spec.addresses ?? []).filter(isAddress).flatMap(({ value = "" }) => (value === "" ? [] : [value]));
+}
+
+/** The Service whose address a Gateway has; undefined: it is not there yet. */
+export function frontOf(gateway: Gateway, world: WorldReader): Service | undefined {
+  return hasOwnAddress(gateway, world) ? gatewayAddress(gateway, world) : frontService(world);
+}
+
+export function hasOwnAddress({ spec }: Gateway, world: WorldReader): boolean {
+  return givesAddresses(world) && !(spec.addresses ?? []).some(namesFront);
+}
+
+export function isServedGateway(gateway: Gateway): boolean {
+  return isOurs(gateway) && refusalOf(gateway) === undefined;
 }
 
 /** The Service of this Gateway, once it is there. */
@@ -50,7 +101,9 @@ export function gatewayAddress(gateway: Gateway, world: WorldReader): Service | 
 export function wantedAddresses(world: WorldReader): readonly Service[] {
   const front = frontService(world);
   if (front === undefined || !givesAddresses(world)) return [];
-  const gateways = inPrecedence(world.all("Gateway").filter((gateway) => isOurs(gateway) && gateway.spec.listeners.some(isServed)));
+  const gateways = inPrecedence(
+    world.all("Gateway").filter((gateway) => isServedGateway(gateway) && hasOwnAddress(gateway, world) && gateway.spec.listeners.some(isServed)),
+  );
   const taken = new Set(gateways.flatMap((gateway) => [...knownPorts(gateway, world).values()]));
   return gateways.map((gateway) => {
     const known = knownPorts(gateway, world);
@@ -61,6 +114,7 @@ export function wantedAddresses(world: WorldReader): readonly Service[] {
       targetPort: known.get(port) ?? freePort(taken),
     }));
     const { namespace = "", name } = gateway.metadata;
+    const [asked] = askedAddresses(gateway);
     return {
       apiVersion: "v1",
       kind: "Service",
@@ -69,7 +123,7 @@ export function wantedAddresses(world: WorldReader): readonly Service[] {
         namespace: ingressGateway.namespace,
         labels: { ...(name.length > LONGEST_LABEL ? {} : { [NAME_LABEL]: name }), [NAMESPACE_LABEL]: namespace },
       },
-      spec: { type: front.spec.type ?? "ClusterIP", selector: { ...ingressGateway.labels }, ports },
+      spec: { type: front.spec.type ?? "ClusterIP", selector: { ...ingressGateway.labels }, ports, ...(asked === undefined ? {} : { loadBalancerIP: asked }) },
     };
   });
 }

@@ -9,7 +9,7 @@ import { matchesLabels, matchesLabelSelector } from "#model/selectors.ts";
 import { objectKey } from "#model/object.ts";
 import type { Provenance } from "#model/provenance.ts";
 import type { WorldReader } from "#model/world.ts";
-import { gatewayAddress, isGatewayAddress, isOurs, isServed } from "./gateway-address.ts";
+import { gatewayAddress, isGatewayAddress, isServed, isServedGateway } from "./gateway-address.ts";
 import { listenerCertificate } from "./gateway-certificate.ts";
 import { intersectHosts, resolveHost } from "./hosts.ts";
 import { isGatewayParent, parentNamespace } from "./http-route.ts";
@@ -108,7 +108,7 @@ function serverHost(written: string, namespace: string): ServerHost {
 export function gatewayApiServers(pod: Workload, all: readonly Service[], world: WorldReader): readonly GatewayServer[] {
   if (!isIngressGateway(pod)) return [];
   const services = all.filter((service) => !isGatewayAddress(service));
-  return inPrecedence(world.all("Gateway").filter(isOurs)).flatMap((gateway) => {
+  return inPrecedence(world.all("Gateway").filter(isServedGateway)).flatMap((gateway) => {
     const own = gatewayAddress(gateway, world);
     return gateway.spec.listeners.flatMap((listener, i): GatewayServer[] => {
       if (!isServed(listener)) return [];

@@ -49,6 +49,7 @@ export const istioGatewayFields: Supported = {
 
 export const gatewayFields: Supported = {
   gatewayClassName: true,
+  addresses: { type: oneOf("IPAddress", "Hostname"), value: true },
   listeners: {
     name: true,
     port: true,

@@ -1,6 +1,6 @@
 /** Status of Gateway API's kinds, with the conditions and reasons of its specification. */
 import { admits, hostnamesOn, refersTo } from "#compile/mesh/gateway.ts";
-import { gatewayAddress, givesAddresses, isOurs, isServed } from "#compile/mesh/gateway-address.ts";
+import { askedAddresses, frontOf, hasOwnAddress, isOurs, isServed, refusalOf } from "#compile/mesh/gateway-address.ts";
 import { certificateIn, isProblem, listenerCertificate, type RefProblem } from "#compile/mesh/gateway-certificate.ts";
 import { backendProblem, isGatewayParent, isServiceParent, parentNamespace, serviceParents } from "#compile/mesh/http-route.ts";
 import { gatewayController, ingressGateway } from "#compile/mesh/settings.ts";
@@ -49,39 +49,44 @@ function certificateProblem(gateway: Gateway, listener: GatewayListener, world: 
 
 export function gatewayStatus(gateway: Gateway, world: WorldReader): object | undefined {
   if (!isOurs(gateway)) return undefined;
-  const { addresses, why } = addressesOf(gateway, world);
+  const addresses = addressesOf(gateway, world);
   return {
-    addresses,
-    conditions: [acceptanceOf(gateway, world), addresses.length > 0 ? holds("Programmed") : fails("Programmed", "AddressNotAssigned", why)],
+    addresses: addresses.map((value) => ({ type: "IPAddress", value })),
+    conditions: [acceptanceOf(gateway, world), programmedOf(gateway, addresses, world)],
     listeners: gateway.spec.listeners.map((listener) => listenerStatus(gateway, listener, world)),
   };
 }
 
 /** A Gateway is accepted with what is valid of it; its reason says when that is not all. */
 function acceptanceOf(gateway: Gateway, world: WorldReader): PlainCondition {
-  const { listeners, infrastructure } = gateway.spec;
+  const { listeners } = gateway.spec;
+  const refusal = refusalOf(gateway);
+  if (refusal !== undefined) return fails("Accepted", refusal.reason, refusal.message);
   const message = gatewayFindings(gateway, world).map(formatFinding).join("; ");
-  if (infrastructure?.parametersRef !== undefined) {
-    const { kind, name } = infrastructure.parametersRef;
-    return fails("Accepted", "InvalidParameters", `spec.infrastructure.parametersRef: ${kind} ${name} is no parameter of Weft, which has none; remove it`);
-  }
   const isValid = (listener: GatewayListener): boolean => isServed(listener) && certificateProblem(gateway, listener, world) === undefined;
   if (!listeners.some(isValid)) return fails("Accepted", "ListenersNotValid", message);
   return holds("Accepted", listeners.every(isServed) ? "Accepted" : "ListenersNotValid", message);
 }
 
-interface GatewayAddresses {
-  readonly addresses: readonly { readonly type: string; readonly value: string }[];
-  /** Why there are none. */
-  readonly why: string;
+function programmedOf(gateway: Gateway, addresses: readonly string[], world: WorldReader): PlainCondition {
+  const refusal = refusalOf(gateway);
+  if (refusal !== undefined) return fails("Programmed", "Invalid", refusal.message);
+  const missing = askedAddresses(gateway).filter((address) => !addresses.includes(address));
+  if (missing.length > 0) {
+    const has = addresses.length === 0 ? "none yet" : addresses.join(", ");
+    return fails("Programmed", "AddressNotUsable", `spec.addresses: ${missing.join(", ")} cannot be had (a Gateway has one address, and this has ${has})`);
+  }
+  return addresses.length > 0 ? holds("Programmed") : fails("Programmed", "AddressNotAssigned", `${addressSource(gateway, world)} has no address yet`);
 }
 
-function addressesOf(gateway: Gateway, world: WorldReader): GatewayAddresses {
-  const shared = world.get("Service", `${ingressGateway.namespace}/${ingressGateway.service}`);
-  const service = givesAddresses(world) ? gatewayAddress(gateway, world) : shared;
-  const addresses = (service?.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => (ip === undefined ? [] : [{ type: "IPAddress", value: ip }]));
-  const named = service === undefined ? "its own Service" : `Service ${objectKey(service)}`;
-  return { addresses, why: `${shared === undefined ? `Service ${ingressGateway.namespace}/${ingressGateway.service}` : named} has no address yet` };
+function addressesOf(gateway: Gateway, world: WorldReader): readonly string[] {
+  return (frontOf(gateway, world)?.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => ip ?? []);
+}
+
+function addressSource(gateway: Gateway, world: WorldReader): string {
+  const front = frontOf(gateway, world);
+  if (front !== undefined) return `Service ${objectKey(front)}`;
+  return hasOwnAddress(gateway, world) ? "its own Service" : `Service ${ingressGateway.namespace}/${ingressGateway.service}`;
 }
 
 function listenerStatus(gateway: Gateway, listener: GatewayListener, world: WorldReader): object {

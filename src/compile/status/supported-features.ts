@@ -6,8 +6,10 @@
 /** Of gateways: with what every implementation must do. */
 export const gatewayFeatures = [
   "Gateway",
+  "GatewayAddressEmpty",
   "GatewayHTTPListenerIsolation",
   "GatewayPort8080",
+  "GatewayStaticAddresses",
   "HTTPRoute",
   "HTTPRoute303RedirectStatusCode",
   "HTTPRoute307RedirectStatusCode",

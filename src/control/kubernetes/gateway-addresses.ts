@@ -40,13 +40,13 @@ async function keep({ world, writer, log }: ControllerContext, wanted: Service):
   } else if (!isGatewayAddress(there)) {
     log.warn("a Service has the name that a Gateway's address needs; rename it, or the Gateway gets none", { object: `Service ${objectKey(there)}` });
   } else if (!structurallyEqual(whatCounts(there), whatCounts(wanted))) {
-    const { type, selector, ports } = wanted.spec;
-    await writer.patch("Service", there, { spec: { type, selector, ports } });
+    const { type, selector, ports, loadBalancerIP = null } = wanted.spec;
+    await writer.patch("Service", there, { spec: { type, selector, ports, loadBalancerIP } });
   }
 }
 
 /** The rest is the API server's. */
 function whatCounts({ spec }: Service): object {
   const ports = (spec.ports ?? []).map(({ name, port, targetPort }) => ({ name, port, targetPort }));
-  return { type: spec.type, selector: spec.selector, ports };
+  return { type: spec.type, selector: spec.selector, ports, address: spec.loadBalancerIP ?? "" };
 }

@@ -13,7 +13,10 @@ const flags = process.argv.slice(2).flatMap((word) => {
 const ports = (flag: string): readonly number[] => flags.filter(([name]) => name === flag).map(([, value]) => Number(value));
 const tls = new Set(ports("tls"));
 
-for (const port of ports("port").filter((each) => !tls.has(each))) {
+/** Asked for none, it has the usual one: it must stay for those who start the client in its pod. */
+const http = ports("port").length === 0 ? [8080] : ports("port").filter((each) => !tls.has(each));
+
+for (const port of http) {
   createServer((request, response) => {
     const { rawHeaders } = request;
     const headers = rawHeaders.flatMap((name, i) => (i % 2 === 0 && name.toLowerCase() !== "host" ? [`RequestHeader=${name}:${rawHeaders[i + 1] ?? ""}`] : []));
