@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VERSION } from "#cli/version.ts";
+import { gatewayFeatures, meshFeatures } from "#compile/status/supported-features.ts";
 import { runningKubernetes, startKubernetes, type KubernetesCluster } from "#tools/kubernetes/cluster.ts";
 import { keepEvidence } from "#tools/kubernetes/evidence.ts";
 import { setUpPeer } from "#tools/kubernetes/peer.ts";
@@ -61,9 +62,12 @@ async function runProfile(
   suite: string,
   { profile, timeoutMinutes, test }: ProfileRun,
 ): Promise<readonly TestResult[] | undefined> {
-  const { file, features, labels } = PROFILES[profile];
+  const { file, labels } = PROFILES[profile];
+  const features = test === undefined ? PROFILES[profile].features : [...new Set([...gatewayFeatures, ...meshFeatures])];
   const said = [
     ...["-organization=weft", "-project=weft", `-version=${VERSION}`, "-url=https://weft.dev", "-contact=weft", "-allow-crds-mismatch"],
+    // The mesh's run waits for pods that only that of the gateways makes.
+    "-cleanup-base-resources=false",
     ...["-gateway-class=weft", `-supported-features=${features.join(",")}`],
     ...[`-usable-address=${USABLE}`, `-unusable-address=${UNUSABLE}`],
     ...(labels === "" ? [] : [`-namespace-labels=${labels}`]),
