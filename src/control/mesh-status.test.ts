@@ -23,16 +23,24 @@ function statusesOver(world: LiveWorld) {
     });
     statuses.apply(changes);
   };
+  const remove = (object: KubeObject): void => {
+    const kind = findKind(object.apiVersion, object.kind)?.id ?? assert.fail(object.kind);
+    world.delete(kind, object as never);
+    statuses.apply([{ kind, key: objectKey(object), before: object, after: undefined } as ObjectChange]);
+  };
+  /** What else happens before a write is done. */
+  const meanwhile: { happens: () => void } = { happens: () => undefined };
   const writer = {
     patchStatus: async (_kind: KindId, object: KubeObject, status: { conditions?: { type: string; status: string }[] }) => {
       written.push(status);
       if (status.conditions !== undefined)
         writes.push(`${object.metadata.name} ${status.conditions.map((condition) => `${condition.type}=${condition.status}`).join(" ")}`);
       apply({ ...object, status } as KubeObject);
+      meanwhile.happens();
     },
   } as unknown as Writer;
   const statuses = new MeshStatuses({ host: { clock: realClock(), random: realRandom() }, log: silentLog, world, writer, events: { record: () => undefined } });
-  return { statuses, writes, written, apply };
+  return { statuses, writes, written, apply, remove, meanwhile };
 }
 
 const route = {
@@ -68,6 +76,22 @@ it("conditions follow what a route names, are written only when they change, and
   apply(service("other"));
   await settle();
   assert.deepEqual(writes, []);
+  await statuses.stop();
+});
+
+it("an object that is made anew under its name is told the same again, even when the first went while it was written to", async () => {
+  const { statuses, writes, apply, remove, meanwhile } = statusesOver(new LiveWorld());
+  const first = { ...route, metadata: { ...route.metadata, uid: "first" } };
+  meanwhile.happens = () => remove(first);
+  apply(first);
+  await settle();
+  meanwhile.happens = () => undefined;
+  apply({ ...route, metadata: { ...route.metadata, uid: "second" } });
+  await settle();
+  assert.deepEqual(
+    writes,
+    Array.from({ length: 2 }, () => "web Accepted=True ResolvedRefs=False FullySupported=True"),
+  );
   await statuses.stop();
 });
 

@@ -79,10 +79,11 @@ export class MeshStatuses {
     // Nothing to say about what is all others' is best said by nothing.
     if (structurallyEqual(wanted, old) || (old === undefined && saysNothing(wanted))) return;
     // Without times, which differ at every look, but with the generation, which is observed anew.
-    const plain = withTimes(status, undefined, "", generation);
+    const plain = { uid: object.metadata.uid, status: withTimes(status, undefined, "", generation) };
     if (structurallyEqual(plain, this.#written.get(key))) return;
     await writer.patchStatus(kind, object, withParents(wanted, others));
-    this.#written.set(key, plain);
+    // While that was heard the object may have gone, and another of its name, which nobody has told anything, come.
+    if (this.#held.has(key)) this.#written.set(key, plain);
   }
 }
 

@@ -81,7 +81,11 @@ async function runProfile(
   const ran = results.filter(({ state }) => state !== "skipped");
   for (const { name, state, seconds, failedParts } of ran)
     console.log(`  ${state}  ${name} (${seconds} s)${failedParts.map((part) => `\n          ${part}`).join("")}`);
-  if (code !== 0) progress(`objects, events and logs are kept in ${await keepEvidence(cluster, `gateway-api-${profile.toLowerCase()}`)}`);
+  if (code !== 0) {
+    const folder = await keepEvidence(cluster, `gateway-api-${profile.toLowerCase()}`);
+    writeFileSync(join(folder, "suite.log"), output);
+    progress(`the suite's words, objects, events and logs are kept in ${folder}`);
+  }
   const isWhole = ran.length > 0 && !/^panic: /m.test(output);
   if (!isWhole) console.log(output.split("\n").slice(-20).join("\n"));
   progress(`${ran.filter(({ state }) => state === "passed").length} of ${ran.length} tests passed`);
