@@ -43,7 +43,7 @@ const missing: Readonly<Record<string, string>> = {
   BackendTLSPolicy: "no such kind yet: a gateway speaks plain HTTP, or the mesh's own TLS, to backends",
   GatewayBackendClientCertificate: "spec.tls.backend is not honoured; its status says so",
   GatewayFrontendClientCertificateValidation: "spec.tls.frontend is not honoured; its status says so",
-  GatewayHTTPSListenerDetectMisdirectedRequests: "a request for a host of another listener is answered with 404, not 421",
+  GatewayHTTPSListenerDetectMisdirectedRequests: "it is about connections of HTTP/2, which carry requests for several hosts; the data path is HTTP/1.1",
   GatewayInfrastructurePropagation: "the pods of all Gateways are the ingress gateway's; spec.infrastructure has no place there",
   GRPCRoute: "no such kind yet: the data path is HTTP/1.1",
   HTTPRouteBackendProtocolH2C: "the data path is HTTP/1.1",

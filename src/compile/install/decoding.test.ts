@@ -20,6 +20,21 @@ const version = struct(
   { name: text, served: bool, storage: bool, schema: struct({ openAPIV3Schema: anything }, {}) },
   { subresources: anyObject, additionalPrinterColumns: list(anyObject) },
 );
+const named = list(struct({ name: text, expression: text }, {}));
+const admissionMatch = struct(
+  {},
+  {
+    matchPolicy: oneOfTexts("Equivalent"),
+    namespaceSelector: labelSelector,
+    objectSelector: labelSelector,
+    resourceRules: list(struct({ apiGroups: list(text), apiVersions: list(text), operations: list(text), resources: list(text), scope: text }, {})),
+  },
+);
+const validation = struct({ expression: text }, { message: text, messageExpression: text, reason: oneOfTexts("Forbidden") });
+const admissionPolicy = struct(
+  { failurePolicy: oneOfTexts("Fail"), matchConstraints: admissionMatch, matchConditions: named, variables: named, validations: list(validation) },
+  {},
+);
 const names = struct({ kind: text, listKind: text, plural: text, singular: text, shortNames: list(text), categories: list(text) }, {});
 const webhook = struct(
   {
@@ -49,6 +64,10 @@ const foreign: Readonly<Record<string, Readonly<Record<string, SchemaFacts>>>> =
   PodDisruptionBudget: { spec: struct({ maxUnavailable: intOrString, selector: labelSelector }, {}) },
   DaemonSet: { spec: struct({ selector: labelSelector, template: podTemplate, updateStrategy: rolling }, {}) },
   MutatingWebhookConfiguration: { webhooks: list(webhook) },
+  ValidatingAdmissionPolicy: { spec: admissionPolicy },
+  ValidatingAdmissionPolicyBinding: {
+    spec: struct({ policyName: text, validationActions: list(oneOfTexts("Deny")), matchResources: admissionMatch }, {}),
+  },
 };
 
 function kindOf(kind: string): KindInfo {
