@@ -44,6 +44,7 @@ export async function start(host: Host, { runtime, node }: AgentConfig, log: Log
       await host.files.makeDirectory(`${folder}/pods/${uid}`);
       return { path: `${folder}/pods/${uid}/xds.sock` };
     },
+    zoneFile: `${folder}/zone.json`,
     names: () => [{ ip: runtime.controlAddress, port: DNS_PORT }],
     pages: { address: { ip: own.address, port: PAGES_PORT }, tls: { certificate, privateKey, clientCa: ca }, readers: "certificates" as const },
   };

@@ -87,14 +87,32 @@ export class PlanApplier {
     });
     const text = [...parts, ...[...old.values()].map((table) => diffTable(table, undefined))].join("");
     if (text === "") return;
+    const learned = before === undefined ? await this.#learned(after, netns) : "";
     try {
-      await this.#host.nft.apply(text, netns);
+      await this.#host.nft.apply(text + learned, netns);
     } catch (error) {
+      if (learned !== "") {
+        // Perhaps of another version, whose map was another.
+        this.#log.warn("which clients stay with which endpoint could not be taken over; they may get another one", { object: netns ?? "node", error });
+        return this.#host.nft.apply(text, netns);
+      }
       if (before === undefined) throw error;
       // Somebody changed the tables behind our back: what is there is unknown, so it is replaced.
       this.#log.warn("the kernel's rules are not what they were left as; they are written anew", { object: netns ?? "node", error });
       await this.#tables(undefined, after, netns);
     }
+  }
+
+  /** What rules themselves have put into maps of a table that is about to be replaced, as commands that put it there again. */
+  async #learned(tables: readonly Table[], netns: string | undefined): Promise<string> {
+    const commands: string[] = [];
+    for (const { family, name: table, maps } of tables) {
+      for (const { name } of maps.filter(({ learns }) => learns !== undefined)) {
+        const elements = await this.#host.nft.elements({ family, table, name }, netns);
+        if (elements !== "") commands.push(`add element ${family} ${table} ${name} { ${elements} }\n`);
+      }
+    }
+    return commands.join("");
   }
 
   async #tunnel(plan: NodePlan): Promise<void> {

@@ -52,8 +52,10 @@ export interface NodeAgentOptions {
   /** To the control plane's xDS and CA. */
   readonly control: (world: World) => RpcChannel;
   readonly socketOf: SocketOf;
-  /** Who is asked for names outside the cluster, at the moment. Of profile "full". */
-  readonly names: () => readonly SocketAddress[];
+  /** Of profile "full": who is asked for names outside the cluster, at the moment. Absent: another program answers names. */
+  readonly names?: () => readonly SocketAddress[];
+  /** Of profile "full": the copy of the zone. */
+  readonly zoneFile: string;
   readonly pages: PagesAccess;
   /** Before the first plan: the file of a pod's namespace, as this program sees it. */
   readonly netnsPath?: (path: string) => string;
@@ -86,7 +88,7 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
 
   const netlink = host.netlink.open();
   parts.closing("netlink", () => netlink.close());
-  const zone = profile === "full" ? await answerNames({ host, netlink, parts, settings, upstreams: options.names, path: `${folder}/zone.json` }) : undefined;
+  const zone = profile === "full" ? await answerNames({ host, netlink, parts, ...options }) : undefined;
 
   const records = new PodRecords(host, `${folder}/pods.json`);
   const compiler = new NodeCompiler({ node, settings });
@@ -220,19 +222,17 @@ function joinLatePods(
   void late.look();
 }
 
-interface NamesOptions {
+interface NamesOptions extends Pick<NodeAgentOptions, "settings" | "names" | "zoneFile"> {
   readonly host: Host;
   readonly netlink: NetlinkSession;
   readonly parts: Parts;
-  readonly settings: NodeSettings;
-  readonly upstreams: () => readonly SocketAddress[];
-  readonly path: string;
 }
 
 /** Before anything is known of the cluster: an agent that starts again must answer names at once. */
-async function answerNames({ host, netlink, parts, settings, upstreams, path }: NamesOptions): Promise<ZoneCopy> {
+async function answerNames({ host, netlink, parts, settings, names: upstreams, zoneFile }: NamesOptions): Promise<ZoneCopy> {
   await netlink.addAddress("lo", `${settings.dnsAddress}/32`);
-  const zone = await ZoneCopy.load(host, path, settings.clusterDomain);
+  const zone = await ZoneCopy.load(host, zoneFile, settings.clusterDomain);
+  if (upstreams === undefined) return zone;
   const dns = await startDns(host, { address: { ip: settings.dnsAddress, port: DNS_PORT }, upstreams, zone: () => zone.current });
   parts.closing("dns", () => dns.close());
   return zone;

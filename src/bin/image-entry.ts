@@ -1,5 +1,5 @@
 /**
- * What the image starts: `weft control --kubernetes`, `weft agent --kubernetes`, `weft sidecar`, `weft proxy -c FILE`, or any
+ * What the image starts: `weft control --kubernetes`, `weft agent --kubernetes`, `weft names --kubernetes`, `weft sidecar`, `weft proxy -c FILE`, or any
  * other command. Runs the program's bundle, which lies beside this one, in this very process.
  */
 import { existsSync } from "node:fs";
@@ -18,6 +18,7 @@ interface Program {
 const PROGRAMS: Readonly<Record<string, Program>> = {
   control: { bundle: "kubernetes-control", needs: "--kubernetes" },
   agent: { bundle: "kubernetes-agent", needs: "--kubernetes" },
+  names: { bundle: "node-names", needs: "--kubernetes" },
   sidecar: { bundle: "sidecar", nodeOptions: PROXY_NODE_OPTIONS },
   proxy: { bundle: "proxy", nodeOptions: PROXY_NODE_OPTIONS },
 };

@@ -21,6 +21,8 @@ export interface DnsOptions {
   /** Who is asked for everything else, at the moment, by IPv4; nobody: it is refused. */
   readonly upstreams: () => readonly SocketAddress[];
   readonly zone: () => DnsZone;
+  /** Others of our user may answer at the same address. */
+  readonly reusePort?: boolean;
 }
 
 export interface DnsServer {
@@ -35,19 +37,23 @@ export async function startDns(host: Pick<Host, "net" | "clock" | "random">, opt
   const forwarder = await openForwarder(host, options.upstreams);
   const foreign: Handler = cached(host.clock, (query) => forwarder.ask(query));
   const chain = chainOf(options.zone, foreign);
-  const socket = await host.net.bind({ address: options.address }, ({ bytes, from }) => {
-    // The bytes are borrowed, and the answer may come later.
-    void respond(chain, host.random, bytes.slice(), "udp").then((answer) => answer !== undefined && socket.send(answer, from));
-  });
-  const listener = await host.net.listen({ address: socket.address }, (connection) => serveTcp(host, chain, connection));
-  return {
-    address: socket.address,
-    async close() {
-      socket.close();
-      forwarder.close();
-      await listener.close();
-    },
+  const { reusePort = false } = options;
+  const open: { close(): void | Promise<void> }[] = [forwarder];
+  const close = async (): Promise<void> => {
+    for (const each of open.splice(0).toReversed()) await each.close();
   };
+  try {
+    const socket = await host.net.bind({ address: options.address, reusePort }, ({ bytes, from }) => {
+      // The bytes are borrowed, and the answer may come later.
+      void respond(chain, host.random, bytes.slice(), "udp").then((answer) => answer !== undefined && socket.send(answer, from));
+    });
+    open.push(socket);
+    open.push(await host.net.listen({ address: socket.address, reusePort }, (connection) => serveTcp(host, chain, connection)));
+    return { address: socket.address, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 /** In this order: our own names must never leave the cluster. */

@@ -184,6 +184,8 @@ export interface BindOptions {
   readonly netns?: string;
   readonly mark?: number;
   readonly reuseAddress?: boolean;
+  /** SO_REUSEPORT. */
+  readonly reusePort?: boolean;
 }
 
 export interface Datagram {

@@ -1,5 +1,6 @@
 /** What agents may write, and pods that they came too late for. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -128,5 +129,47 @@ export function latePodsAreJoined(cluster: Running): void {
     const refused = await cluster().get("-n", "default", "get", "events", "--field-selector=involvedObject.name=late,reason=NotInMesh", "-o", "name");
     assert.equal(refused, "");
     await cluster().get("-n", "default", "delete", "pod", "late");
+  });
+}
+
+/** Asks for the API server's own name ten times a second, each within half a second, until it is told to end; prints what was not answered. */
+const QUESTIONS = `
+  const socket = require("node:dgram").createSocket("udp4");
+  const name = Buffer.concat(["kubernetes", "default", "svc", "cluster", "local"].map((part) => Buffer.from([part.length, ...Buffer.from(part)])));
+  const open = new Map();
+  let asked = 0, answered = 0, lost = 0;
+  socket.on("message", (bytes) => { if (open.delete(bytes.readUInt16BE(0)) && bytes.readUInt16BE(6) > 0) answered += 1; });
+  const timer = setInterval(() => {
+    asked += 1;
+    const id = asked & 0xffff;
+    open.set(id, 1);
+    socket.send(Buffer.concat([Buffer.from([id >> 8, id & 255, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]), name, Buffer.from([0, 0, 1, 0, 1])]), 53, process.argv[1]);
+    setTimeout(() => open.delete(id) && (lost += 1), 500);
+  }, 100);
+  process.stdin.resume().on("end", () => { clearInterval(timer); setTimeout(() => { console.log(JSON.stringify({ asked, answered, lost })); process.exit(); }, 700); });`;
+
+export function namesStay(cluster: Running): void {
+  test("names are answered while agents, and those who answer, are replaced", { timeout: 300_000 }, async (t) => {
+    const { nodes } = cluster();
+    if (nodes === undefined) return t.skip("nodes cannot be reached, so nobody can ask there");
+    const address = await cluster().get("-n", "kube-system", "get", "service", "kube-dns", "-o", "jsonpath={.spec.clusterIP}");
+    const [program, ...args] = nodes.prefix(nodes.names[0] ?? "");
+    const asker = spawn(program, [...args, process.execPath, "-e", QUESTIONS, address], { stdio: ["pipe", "pipe", "inherit"] });
+    let told = "";
+    asker.stdout.on("data", (bytes: Buffer) => (told += bytes.toString()));
+    try {
+      for (const name of ["weft-agent", "weft-names"]) {
+        await cluster().get(...SYSTEM, "rollout", "restart", `daemonset/${name}`);
+        await cluster().get(...SYSTEM, "rollout", "status", `daemonset/${name}`, "--timeout=120s");
+      }
+    } finally {
+      const ended = new Promise((resolve) => asker.on("close", resolve));
+      asker.stdin.end();
+      await ended;
+    }
+    const { asked, answered, lost } = JSON.parse(told) as { asked: number; answered: number; lost: number };
+    t.diagnostic(told.trim());
+    assert.ok(asked > 50, told);
+    assert.ok(lost <= 1 && answered >= asked - 1, told);
   });
 }

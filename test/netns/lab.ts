@@ -23,7 +23,7 @@ export class LabNode {
   readonly name: string;
   readonly compiler: NodeCompiler;
   readonly flows: FlowLog;
-  readonly applier: PlanApplier;
+  applier: PlanApplier;
   plan: NodePlan | undefined;
   readonly #host: Host;
 
@@ -35,6 +35,13 @@ export class LabNode {
     this.applier = new PlanApplier(this.#host, silentLog);
     this.flows = new FlowLog({ node: name, now: () => host.clock.now(), plan: () => this.plan, podAt: () => undefined });
     if (readsDrops) this.#host.netlink.open().nflog(DROP_LOG_GROUP, (packet) => this.flows.received(packet));
+  }
+
+  /** As an agent that starts again: it knows nothing of what its predecessor applied. */
+  async restart(): Promise<void> {
+    this.applier.close();
+    this.applier = new PlanApplier(this.#host, silentLog);
+    await this.apply();
   }
 
   async apply(): Promise<void> {
@@ -55,7 +62,11 @@ export function hostIn(node: string): Host {
   return {
     ...host,
     netlink: { open: (netns) => host.netlink.open(netns ?? node) },
-    nft: { apply: (ruleset, netns) => host.nft.apply(ruleset, netns ?? node), list: (netns) => host.nft.list(netns ?? node) },
+    nft: {
+      apply: (ruleset, netns) => host.nft.apply(ruleset, netns ?? node),
+      list: (netns) => host.nft.list(netns ?? node),
+      elements: (map, netns) => host.nft.elements(map, netns ?? node),
+    },
     netns: {
       ...host.netns,
       sysctl: (path, key, value) => host.netns.sysctl(path ?? node, key, value),

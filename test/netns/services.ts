@@ -171,6 +171,16 @@ test("a client stays with its endpoint, by each address for itself; another clie
   assert.ok(seen.size > 1, "who has not called for so long may get another one");
 });
 
+test("a client stays with its endpoint when its node's agent starts again", async () => {
+  const affinity = { sessionAffinity: "ClientIP", sessionAffinityConfig: { clientIP: { timeoutSeconds: 600 } } };
+  const { ip } = await makeService(["a", "b", "c", "d"], { spec: affinity });
+  const [first] = await answers(spaces.a, ip, 80, 3);
+  for (let i = 0; i < 5; i += 1) {
+    for (const each of lab.nodes) await each.restart();
+    assert.deepEqual(await answers(spaces.a, ip, 80, 3), [first]);
+  }
+});
+
 test("what terminates serves while nobody else does", async () => {
   const terminating = { ready: false, serving: true, terminating: true };
   const { ip, name } = await makeService(["a", "b"], { conditions: { a: terminating } });

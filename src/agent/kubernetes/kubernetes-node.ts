@@ -10,13 +10,12 @@ import { DEFAULT_SETTINGS, type NodeSettings } from "#compile/node/settings.ts";
 import { connectApi } from "#client/client.ts";
 import { inClusterAccess, type ApiAccess } from "#client/kubeconfig.ts";
 import type { Host } from "#host/host.ts";
-import { resolverAddress, type KubernetesConfig } from "#model/kubernetes-config.ts";
+import type { KubernetesConfig } from "#model/kubernetes-config.ts";
 import type { Log } from "#run/log.ts";
 import { Parts, type Running } from "#run/program.ts";
 import { startNodeAgent, type NodeAgentOptions } from "#agent/node-agent.ts";
 import { controlPlane } from "./control-plane.ts";
 import { FULL_CONFIG, keepChained, writeFullConfig } from "./network-config.ts";
-import { MachineResolvers } from "./machine-resolvers.ts";
 import { installPlugin, removeOldParts } from "./plugin-files.ts";
 import { findSandbox } from "./pod-sandbox.ts";
 import { proofFor } from "./proxy-proof.ts";
@@ -38,6 +37,8 @@ export interface KubernetesAgentConfig {
 /** The contract with the proxy: weft sidecar connects to it. */
 const PROXY_SOCKET = "@weft/xds";
 const PAGES_PORT = 10252;
+/** In the state's folder, and all of it that weft-names sees (compile/install/names.ts). */
+const NAMES_FOLDER = "names";
 
 export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, log: Log): Promise<Running> {
   const { config, node, address } = given;
@@ -46,7 +47,9 @@ export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, 
   if (config.phase === "uninstall") return runUninstall(host, { paths, dnsAddress: config.dnsAddress, pages, profile: config.profile }, log);
 
   const parts = new Parts({ clock: host.clock, log });
-  await host.files.makeDirectory(paths.state, { mode: 0o700 });
+  await host.files.makeDirectory(`${paths.state}/${NAMES_FOLDER}`);
+  // kubelet may have made it for weft-names.
+  await host.files.chmod(paths.state, 0o700);
   await forgetFormerLife(host, paths);
   const plugin = { source: paths.pluginSource, target: paths.plugins };
   await installPlugin(host.files, plugin);
@@ -55,9 +58,6 @@ export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, 
   const api = connectApi({ host, ...access, userAgent: "weft-agent" });
   const plane = controlPlane({ host, api, config, log, tokenFile: paths.controlToken });
   parts.closing("mesh root", () => plane.close());
-  const resolvers = await MachineResolvers.open(host, { path: paths.resolvers, own: config.dnsAddress });
-  parts.closing("resolvers", () => resolvers.close());
-  const upstreams = config.dnsUpstreams?.split(",").flatMap((each) => resolverAddress(each) ?? []);
   const networkConfig = { host, log, folder: paths.networkConfigs, socket: `${paths.state}/cni.sock` };
   const options: NodeAgentOptions = {
     node,
@@ -71,7 +71,8 @@ export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, 
       const { namespace = "", name, uid = "" } = pod.metadata;
       return { path: PROXY_SOCKET, netns, admit: proofFor({ host, log, findPod: (key) => agent.findPod(key) }, { namespace, name, uid, netns }) };
     },
-    names: () => upstreams ?? resolvers.current,
+    // Names are answered by weft-names, which stays when this program goes.
+    zoneFile: `${paths.state}/${NAMES_FOLDER}/zone.json`,
     pages: { address: pages, readers: config.profile === "full" ? "api-servers" : "anyone" },
     ...(config.profile === "full" ? {} : { sandboxOf: (uid: string) => findSandbox(host, uid) }),
     netnsPath: (path) => path.replace(/^\/var\/run\//, "/run/"),

@@ -6,7 +6,6 @@ export interface NodePaths {
   /** The plugin in the image. */
   readonly pluginSource: string;
   readonly controlToken: string;
-  readonly resolvers: string;
 }
 
 export const PATHS: NodePaths = {
@@ -15,5 +14,4 @@ export const PATHS: NodePaths = {
   networkConfigs: "/etc/cni/net.d",
   pluginSource: "/opt/weft/cni",
   controlToken: "/var/run/secrets/weft/token",
-  resolvers: "/etc/resolv.conf",
 };

@@ -4,7 +4,8 @@
  */
 import { HostError } from "#host/host-error.ts";
 import { installManifests } from "#compile/install/install.ts";
-import { describeObject, GATEWAY, objectPath, SYSTEM, type Manifest } from "#compile/install/manifest.ts";
+import { AGENT, describeObject, GATEWAY, objectPath, SYSTEM, type Manifest } from "#compile/install/manifest.ts";
+import { NAMES } from "#compile/install/names.ts";
 import type { InstallSettings } from "#compile/install/settings.ts";
 import { manifestsYaml } from "#compile/install/yaml.ts";
 import { CONFIG_KEY, CONFIG_MAP, type KubernetesConfig } from "#model/kubernetes-config.ts";
@@ -16,7 +17,7 @@ import { Progress } from "#cli/progress.ts";
 import { applyObject, chooseCrds, isOurs, prune } from "./apply.ts";
 import { discoverCluster, type ClusterFacts } from "./discover.ts";
 import { settingsFrom, type InstallFlags } from "./settings.ts";
-import { waitForAgents, waitForControl, waitForDefinitions, waitForGateway, waitForInjector, waitForNodes, type Waiter } from "./wait-for.ts";
+import { waitForControl, waitForDaemons, waitForDefinitions, waitForGateway, waitForInjector, waitForNodes, type Waiter } from "./wait-for.ts";
 
 export interface InstallOptions extends InstallFlags {
   readonly kubeconfig?: string;
@@ -84,8 +85,9 @@ async function applyAndWait(context: CliContext, options: InstallOptions, signal
   const control = await waitForControl(waiter, false);
   progress.say("control", control);
   await waitForInjector(waiter);
-  progress.say("agents", await waitForAgents(waiter));
-  // With profile mesh another CNI plugin starts pods before the agents are there, and such a pod never meets its agent.
+  progress.say("agents", await waitForDaemons(waiter, "agents", AGENT));
+  if (settings.config.profile === "full") progress.say("names", await waitForDaemons(waiter, "names", NAMES));
+  // With profile mesh another CNI plugin starts pods before the agents are there, and such a pod waits until its agent finds it.
   await applyInOrder(api, gateway);
   progress.say("nodes", await waitForNodes(waiter));
   const all = await waitForControl(waiter, true);

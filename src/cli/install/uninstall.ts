@@ -6,6 +6,7 @@
 import { configHash, configText } from "#compile/install/config-map.ts";
 import { crdKinds, crdName } from "#compile/install/crds.ts";
 import { AGENT, CONFIG_HASH_ANNOTATION, CONTROL, describeObject, GATEWAY, INSTALLATION, SYSTEM, WEBHOOK } from "#compile/install/manifest.ts";
+import { NAMES } from "#compile/install/names.ts";
 import { isGatewayAddress } from "#compile/mesh/gateway-address.ts";
 import { gatewayController, ingressGateway } from "#compile/mesh/settings.ts";
 import type { ConfigMap, Pod, Service } from "#model/core.ts";
@@ -20,7 +21,7 @@ import { deleteObject, installedObjects, isOurs, type Found } from "./apply.ts";
 import { foreignObjects } from "./foreign-objects.ts";
 import { listPods } from "./pods-of.ts";
 import { patch, takeBackAddresses, takeBackNodeConditions, takeBackStatuses } from "./take-back.ts";
-import { waitFor, waitForAgents, type Waiter } from "./wait-for.ts";
+import { waitFor, waitForDaemons, type Waiter } from "./wait-for.ts";
 
 export interface UninstallOptions {
   readonly kubeconfig?: string;
@@ -61,6 +62,7 @@ async function remove({ terminal }: CliContext, options: UninstallOptions, waite
   progress.say("injector", "removed: pods are made as they are written");
   const root = config?.rootNamespace ?? "istio-system";
   await removeWorkload(waiter, "gateway", { path: `${APPS}/${root}/deployments/${GATEWAY}`, namespace: root, app: GATEWAY });
+  await removeWorkload(waiter, "names", { path: `${APPS}/${SYSTEM}/daemonsets/${NAMES}`, namespace: SYSTEM, app: NAMES });
   if ((await api.find(DAEMON_SET_PATH)) !== undefined) await cleanNodes(waiter, config);
   await removeWorkload(waiter, "control", { path: `${APPS}/${SYSTEM}/deployments/${CONTROL}`, namespace: SYSTEM, app: CONTROL });
   const addresses = config === undefined ? 0 : await takeBackAddresses(api, config);
@@ -115,7 +117,7 @@ async function cleanNodes(waiter: Waiter, config: KubernetesConfig | undefined):
       template: { metadata: { annotations: { [CONFIG_HASH_ANNOTATION]: configHash(text) } } },
     },
   });
-  progress.say("nodes", `cleaned: agents ${await waitForAgents(waiter)}`);
+  progress.say("nodes", `cleaned: agents ${await waitForDaemons(waiter, "agents", AGENT)}`);
   await removeWorkload(waiter, "agents", { path: DAEMON_SET_PATH, namespace: SYSTEM, app: AGENT });
 }
 

@@ -2,7 +2,7 @@
 import type { Clock } from "#host/clock.ts";
 import type { Node } from "#model/core.ts";
 import type { Deployment } from "#model/apps.ts";
-import { AGENT, CONTROL, GATEWAY, SYSTEM, WEBHOOK } from "#compile/install/manifest.ts";
+import { CONTROL, GATEWAY, SYSTEM, WEBHOOK } from "#compile/install/manifest.ts";
 import type { ClusterApi } from "#cli/cluster-api.ts";
 import { CliError } from "#cli/context.ts";
 import type { Progress } from "#cli/progress.ts";
@@ -100,15 +100,16 @@ export interface DaemonSet {
   };
 }
 
-export async function waitForAgents(waiter: Waiter): Promise<string> {
+/** `app`: its name and its pods' label. */
+export async function waitForDaemons(waiter: Waiter, label: string, app: string): Promise<string> {
   let said = "";
-  await waitFor(waiter, "agents", logsOf(SYSTEM, `daemonset/${AGENT}`), async () => {
-    const { metadata, status = {} } = await waiter.api.get<DaemonSet>(`/apis/apps/v1/namespaces/${SYSTEM}/daemonsets/${AGENT}`);
+  await waitFor(waiter, label, logsOf(SYSTEM, `daemonset/${app}`), async () => {
+    const { metadata, status = {} } = await waiter.api.get<DaemonSet>(`/apis/apps/v1/namespaces/${SYSTEM}/daemonsets/${app}`);
     const { observedGeneration = 0, desiredNumberScheduled: wanted = 0, updatedNumberScheduled = 0, numberReady = 0 } = status;
     const ready = Math.min(updatedNumberScheduled, numberReady);
     said = `ready on ${ready} of ${wanted} nodes`;
     if (observedGeneration >= (metadata.generation ?? 0) && wanted > 0 && ready >= wanted) return undefined;
-    return `${said}; ${await whyNotReady(waiter.api, { namespace: SYSTEM, app: AGENT })}`;
+    return `${said}; ${await whyNotReady(waiter.api, { namespace: SYSTEM, app })}`;
   });
   return said;
 }

@@ -12,7 +12,7 @@ import { programFile, type ProgramFolder } from "#model/config.ts";
 /** What `weft up` starts. */
 const CLUSTER_PROGRAMS = ["supervisor", "control", "agent", "pods", "proxy", "cni"];
 /** What the image for Kubernetes has (tools/image): its entry, and what that starts by its first argument. */
-export const IMAGE_PROGRAMS = ["image-entry", "kubernetes-control", "kubernetes-agent", "sidecar", "proxy", "weft"] as const;
+export const IMAGE_PROGRAMS = ["image-entry", "kubernetes-control", "kubernetes-agent", "node-names", "sidecar", "proxy", "weft"] as const;
 /** CommonJS dependencies call `require` of Node's own modules; a bundle that is a module has none of its own. */
 const BANNER = 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);';
 

@@ -15,6 +15,7 @@ import { dnsService } from "./dns.ts";
 import { gateway } from "./gateway.ts";
 import { injector } from "./injector.ts";
 import { installKinds, type Manifest } from "./manifest.ts";
+import { names } from "./names.ts";
 import { namespaces } from "./namespaces.ts";
 import { accessRules } from "./rbac.ts";
 import type { InstallSettings } from "./settings.ts";
@@ -37,6 +38,7 @@ export function installManifests(settings: InstallSettings, writing: ConfigWriti
     configMap(settings, text),
     ...controlPlane(settings, hash),
     ...(config.profile === "full" && dns.service ? [dnsService(config.dnsAddress)] : []),
+    ...(config.profile === "full" ? [names(settings, hash)] : []),
     ...(chosen.install ? gateway(settings, hash) : []),
     agent(settings, hash),
     injector,

@@ -6,7 +6,7 @@ import { HostError } from "#host/host-error.ts";
 import type { Nft } from "#host/nft.ts";
 import type { Chain, MapElement, NamedMap, NamedSet, SetElement, Table } from "#lib/nft-ruleset.ts";
 import { parseElementList, parseRuleText, parseTables } from "#wire/nft/parse.ts";
-import { writeTable } from "#wire/nft/write.ts";
+import { writeMapElement, writeTable } from "#wire/nft/write.ts";
 
 interface Draft {
   family: Table["family"];
@@ -29,6 +29,13 @@ export class FakeNft implements Nft {
 
   async list(netns = ""): Promise<string> {
     return this.tables(netns).map(writeTable).join("");
+  }
+
+  async elements({ family, table, name }: { family: string; table: string; name: string }, netns = ""): Promise<string> {
+    const map = this.tables(netns)
+      .find((each) => each.family === family && each.name === table)
+      ?.maps.find((each) => each.name === name);
+    return (map?.elements ?? []).map(writeMapElement).join(", ");
   }
 
   tables(netns = ""): readonly Table[] {

@@ -19,6 +19,13 @@ export function realNft(processes: Processes): Nft {
     return result.stdout;
   };
   return {
+    async elements({ family, table, name }, netns) {
+      const listed = await run(["list", "map", family, table, name], netns).catch((error: unknown) => {
+        if (error instanceof HostError && error.message.includes("No such file or directory")) return "";
+        throw error;
+      });
+      return /\belements = \{(.*)\}\s*\}\s*\}\s*$/s.exec(listed)?.[1]?.replaceAll(/\s+/g, " ").trim() ?? "";
+    },
     apply: async (ruleset, netns) => void (await run(["-f", "-"], netns, ruleset)),
     list: (netns) => run(["-a", "list", "ruleset"], netns),
   };

@@ -9,7 +9,7 @@ import { familyOf, AF_INET6, plainIp } from "./socket-address.ts";
 export async function bindDatagram(options: BindOptions, received: (datagram: Datagram) => void): Promise<DatagramSocket> {
   const { address } = options;
   const type = familyOf(address.ip) === AF_INET6 ? "udp6" : "udp4";
-  const socket = createSocket({ type, reuseAddr: options.reuseAddress ?? false });
+  const socket = createSocket({ type, reuseAddr: options.reuseAddress ?? false, reusePort: options.reusePort ?? false });
   try {
     await bindSocket(socket, options);
   } catch (cause) {
@@ -48,7 +48,7 @@ function bindSocket(socket: Socket, options: BindOptions): Promise<void> {
       socket.bind({ address: address.ip, port: address.port });
       return;
     }
-    const fd = rawSocket({ type: "datagram", address, netns, mark, reuseAddress: options.reuseAddress });
+    const fd = rawSocket({ type: "datagram", address, netns, mark, reuseAddress: options.reuseAddress, reusePort: options.reusePort });
     bindRaw(fd, address);
     socket.bind({ fd });
   });
