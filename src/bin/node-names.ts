@@ -1,7 +1,7 @@
 /** `weft names --kubernetes`: answers names on a node of Kubernetes, from what its agent writes. */
 import { parseArgs } from "node:util";
 import { NODE_NAMES_FILE } from "#compile/install/names.ts";
-import { startNodeNames } from "#dns/node-names.ts";
+import { startNodeNames } from "#dns/dns.ts";
 import { realHost } from "#host/real/real.ts";
 import { KUBERNETES_CONFIG_FILE, parseKubernetesConfig } from "#model/kubernetes-config.ts";
 import { createLog } from "#run/log.ts";

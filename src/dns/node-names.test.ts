@@ -10,8 +10,7 @@ import { silentLog } from "#run/log.ts";
 import { decodeMessage } from "#wire/dns/decode.ts";
 import { encodeMessage } from "#wire/dns/encode.ts";
 import { questionMessage } from "#wire/dns/question.ts";
-import { startDns } from "./dns.ts";
-import { startNodeNames } from "./node-names.ts";
+import { startDns, startNodeNames } from "./dns.ts";
 
 const FOLDER = "/run/weft/names";
 const DNS = { ip: "10.96.0.10", port: 53 };

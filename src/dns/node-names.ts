@@ -10,7 +10,7 @@ import { HostError } from "#host/host-error.ts";
 import { resolverAddress, type KubernetesConfig } from "#model/kubernetes-config.ts";
 import type { Log } from "#run/log.ts";
 import { Parts, type Running } from "#run/program.ts";
-import { startDns, type DnsServer } from "./dns.ts";
+import { serveDns, type DnsServer } from "./server.ts";
 import { MachineResolvers } from "./machine-resolvers.ts";
 import { ZoneFile } from "./zone-file.ts";
 
@@ -27,8 +27,7 @@ const LOOK_EVERY_MS = 100;
 
 type NamesHost = Pick<Host, "net" | "clock" | "random" | "files">;
 
-/** Resolves when it waits or answers. `failed`: the address is there and cannot be had. */
-export async function startNodeNames(host: NamesHost, options: NodeNamesOptions, log: Log, failed: (error: unknown) => void): Promise<Running> {
+export async function answerNodeNames(host: NamesHost, options: NodeNamesOptions, log: Log, failed: (error: unknown) => void): Promise<Running> {
   const { config, zoneFile, resolvers: path } = options;
   const parts = new Parts({ clock: host.clock, log });
   const zone = new ZoneFile(host, { path: zoneFile, log });
@@ -40,7 +39,7 @@ export async function startNodeNames(host: NamesHost, options: NodeNamesOptions,
   const stopped = new AbortController();
   parts.closing("waiting", () => stopped.abort(new Error("stopped")));
   const answer = (): Promise<DnsServer> =>
-    startDns(host, {
+    serveDns(host, {
       address: { ip: config.dnsAddress, port: DNS_PORT },
       reusePort: true,
       upstreams: () => chosen ?? resolvers.current,

@@ -7,7 +7,7 @@ import { DEFAULT_SETTINGS } from "#compile/node/settings.ts";
 import { objectKey, type KubeObject } from "#model/object.ts";
 import { worldReader, type World, type WorldReader } from "#model/world.ts";
 import { RCODES, TYPES, type ResourceRecord } from "#wire/dns/message.ts";
-import { chainOf } from "./dns.ts";
+import { chainOf } from "./server.ts";
 import { toQuery } from "#decide/name/query.ts";
 import { ask, failure } from "./query.ts";
 
