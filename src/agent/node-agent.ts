@@ -21,6 +21,7 @@ import { Health } from "#run/health.ts";
 import type { Log } from "#run/log.ts";
 import { Parts, type Running } from "#run/program.ts";
 import { startAds } from "./ads/ads.ts";
+import { LastState } from "./ads/last-state.ts";
 import { PlanApplier } from "./apply-plan.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { CniRequests, localPod } from "./cni-requests.ts";
@@ -96,6 +97,7 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
   for (const record of wired) compiler.wire(localPod(record));
 
   const former = new FormerSysctls(host, `${folder}/${SYSCTLS_FILE}`);
+  const lastState = await LastState.load(host, { path: `${folder}/proxies.json`, log });
   const applier = new PlanApplier(host, log, { profile, beforeSysctl: (key, value) => former.remember(key, value) });
   parts.closing("applier", () => applier.close());
   const state = new ClusterState({
@@ -111,7 +113,7 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
     },
   });
   parts.closing("api", () => state.stop());
-  const ads = parts.add("ads", startAds(host, { channel: options.control(state.world), log }));
+  const ads = parts.add("ads", startAds(host, { channel: options.control(state.world), log, lastState }));
   const proxies = new PodProxies({ ads, socketOf: options.socketOf });
   const reporter = new Reporter({ host, api, log, node, findNode: () => state.world.Node?.get(node) });
   const connections = new Connections(netlink, log);
@@ -139,10 +141,12 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
   const pages = await servePages(host, { ...options.pages, world: () => state.world, flows, health, metrics: () => metrics.text() });
   parts.closing("pages", () => pages.close());
 
-  void answerRuntime({ ...options, host, log, health, parts, state, records, wired, compiler, loop, applier, proxies, reporter }).catch((error: unknown) => {
-    health.set("cni", "not started; the log says why");
-    log.error("the node's network could not be started; the agent must be started again", { object: `Node ${node}`, error });
-  });
+  void answerRuntime({ ...options, host, log, health, parts, state, records, wired, compiler, loop, applier, proxies, reporter, lastState }).catch(
+    (error: unknown) => {
+      health.set("cni", "not started; the log says why");
+      log.error("the node's network could not be started; the agent must be started again", { object: `Node ${node}`, error });
+    },
+  );
   return { stop: () => parts.stop(), findPod: (key) => state.findPod(key) };
 }
 
@@ -160,6 +164,7 @@ interface RuntimeAnswers extends NodeAgentOptions {
   readonly applier: PlanApplier;
   readonly proxies: PodProxies;
   readonly reporter: Reporter;
+  readonly lastState: LastState;
 }
 
 /** The socket is what tells the runtime that pods can have a network: not before the first plan is in force. */
@@ -191,6 +196,7 @@ async function answerRuntime(options: RuntimeAnswers): Promise<void> {
     const pod = state.findPod(`${record.namespace}/${record.name}`);
     if (pod?.metadata.uid === record.uid) await proxies.serve(pod, record);
   }
+  options.lastState.forgetOthers(new Set(wired.map(({ uid }) => uid)));
   parts.add("cni", await serveCni(host, `${folder}/cni.sock`, (request) => requests.handle(request)));
   const sweep = host.clock.every(SWEEP_EVERY_MS, () => {
     void requests.sweep().catch((error: unknown) => log.warn("could not forget pods that are gone; it is tried again", { error }));

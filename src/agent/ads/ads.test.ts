@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
@@ -10,6 +10,7 @@ import { certificateService, meshCa } from "#ca/ca.ts";
 import { newMeshRoot } from "#ca/root.ts";
 import type { Host } from "#host/host.ts";
 import type { RpcServer } from "#host/rpc.ts";
+import { realFiles } from "#host/real/files.ts";
 import { realClock } from "#host/real/clock.ts";
 import { realRandom } from "#host/real/random.ts";
 import { realRpc } from "#host/real/rpc.ts";
@@ -22,6 +23,7 @@ import { DELTA_ADS, DELTA_SDS, startXds } from "#xds/xds.ts";
 import type { Xds } from "#xds/xds.ts";
 import { startAds } from "./ads.ts";
 import type { Ads } from "./ads.ts";
+import { LastState } from "./last-state.ts";
 
 const host: Pick<Host, "clock" | "random" | "rpc"> = { clock: realClock(), random: realRandom(), rpc: realRpc() };
 const pod = { namespace: "default", name: "a", uid: "uid-a", serviceAccount: "sa-a" };
@@ -180,6 +182,48 @@ describe("the agent's ADS", () => {
     second.answer();
     await until(() => second.received.length === 3);
     assert.deepEqual(second.received.slice(1), ["Cluster +b@1", "Cluster -a"]);
+    second.close();
+  });
+
+  it("serves what its predecessor was told, key and all, while control is away, and catches up when it is back", async () => {
+    const path = join(folder, "proxies.json");
+    const secretOf = async (): Promise<Uint8Array | undefined> => {
+      const client = proxy(DELTA_SDS);
+      client.send({ typeUrl: XDS_TYPES.secret, resourceNamesSubscribe: ["default"] });
+      await until(() => client.secrets.size === 1);
+      client.close();
+      return client.secrets.get("default");
+    };
+    const start = async (): Promise<void> => {
+      await ads.stop();
+      const lastState = await LastState.load({ clock: host.clock, files: realFiles() }, { path, log: silentLog });
+      ads = startAds(host, { channel: host.rpc.connect({ address: { path: join(folder, "control.sock") } }), log: silentLog, lastState });
+      await ads.add(pod, { path: join(folder, "xds.sock") });
+    };
+    await start();
+    const before = await secretOf();
+    const first = proxy();
+    first.send({ typeUrl: XDS_TYPES.cluster });
+    await until(() => first.received.length === 1);
+    first.close();
+    await control.server.close();
+
+    await start();
+    assert.deepEqual(await secretOf(), before);
+    const second = proxy();
+    second.send({ typeUrl: XDS_TYPES.cluster });
+    await until(() => second.received.length === 1);
+    assert.deepEqual(second.received, ["Cluster +a@1"]);
+    second.answer();
+
+    control = await startControl();
+    control.set({ a: "1", b: "1" });
+    await until(() => second.received.length === 2);
+    assert.equal(second.received[1], "Cluster +b@1", "control sends what differs");
+    second.answer();
+    await ads.remove(pod.uid);
+    await ads.stop();
+    assert.doesNotMatch(readFileSync(path, "utf8"), /PRIVATE KEY/, "the key of a pod that is gone is gone");
     second.close();
   });
 

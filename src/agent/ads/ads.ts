@@ -14,6 +14,7 @@ import type { Log } from "#run/log.ts";
 import { startXds } from "#xds/xds.ts";
 import type { Xds } from "#xds/xds.ts";
 import { Identity } from "./identity.ts";
+import type { LastState } from "./last-state.ts";
 import { SharedResources, UpstreamPlan } from "./upstream-plan.ts";
 
 export type AdsHost = Pick<Host, "rpc" | "clock" | "random">;
@@ -22,6 +23,8 @@ export interface AdsOptions {
   /** To control's xDS and CA, 15012; it proves which node we are. */
   readonly channel: RpcChannel;
   readonly log: Log;
+  /** What a former agent served, and what the next one will find. Absent: neither. */
+  readonly lastState?: LastState | undefined;
 }
 
 /** Where a pod's proxy is served. */
@@ -59,7 +62,7 @@ export interface AdsPodStatus {
 }
 
 export function startAds(host: AdsHost, options: AdsOptions): Ads {
-  const { channel } = options;
+  const { channel, lastState } = options;
   const shared = new SharedResources();
   const pods = new Map<string, Promise<ServedPod>>();
   /** A pod whose sandbox was made anew has another one. */
@@ -77,7 +80,7 @@ export function startAds(host: AdsHost, options: AdsOptions): Ads {
       namespaces.set(pod.uid, socket.netns);
       let served = pods.get(pod.uid);
       if (served === undefined) {
-        served = servePod(host, { pod, socket, channel, shared, log: options.log });
+        served = servePod(host, { pod, socket, channel, shared, log: options.log, lastState });
         pods.set(pod.uid, served);
         served.then(
           (started) => void ready.set(pod.uid, started),
@@ -88,11 +91,13 @@ export function startAds(host: AdsHost, options: AdsOptions): Ads {
     },
     async remove(uid) {
       namespaces.delete(uid);
+      lastState?.forget(uid);
       await remove(uid);
     },
     status: () => [...ready.values()].map((pod) => pod.status()).toSorted((a, b) => (a.pod < b.pod ? -1 : 1)),
     async stop() {
       ready.clear();
+      await lastState?.close();
       await Promise.all([...pods.keys()].map(remove));
       channel.close();
     },
@@ -110,16 +115,31 @@ interface ServeOptions {
   readonly channel: RpcChannel;
   readonly shared: SharedResources;
   readonly log: Log;
+  readonly lastState: LastState | undefined;
 }
 
-async function servePod(host: AdsHost, { pod, socket, channel, shared, log }: ServeOptions): Promise<ServedPod> {
+async function servePod(host: AdsHost, { pod, socket, channel, shared, log, lastState }: ServeOptions): Promise<ServedPod> {
   const key = `${pod.namespace}/${pod.name}`;
   const metadata = `${key}/${pod.uid}`;
   const plans = new PodPlans();
-  const changed = (): void => plans.refresh(upstream, identity);
+  const changed = (): void => {
+    plans.refresh(upstream, identity);
+    lastState?.changed();
+  };
   let xds: Xds | undefined;
-  const upstream: UpstreamPlan = new UpstreamPlan(host, { channel, pod: metadata, log, shared, changed, proxyBusy: () => xds?.busy ?? false });
-  const identity: Identity = new Identity(host, { channel, pod: metadata, namespace: pod.namespace, serviceAccount: pod.serviceAccount, log, changed });
+  const former = lastState?.take(pod.uid, () => ({ types: upstream.types, identity: identity.saved }));
+  const upstream: UpstreamPlan = new UpstreamPlan(host, {
+    ...{ channel, pod: metadata, log, shared, changed },
+    former: former?.types,
+    proxyBusy: () => xds?.busy ?? false,
+  });
+  const identity: Identity = new Identity(host, {
+    ...{ channel, pod: metadata, log, changed },
+    former: former?.identity,
+    namespace: pod.namespace,
+    serviceAccount: pod.serviceAccount,
+  });
+  if (former !== undefined) plans.refresh(upstream, identity);
   xds = startXds(host, {
     plans,
     authorize: () => ({ proxy: key }),

@@ -14,11 +14,14 @@ import type { Log } from "#run/log.ts";
 import { SecretSchema } from "#wire/envoy/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "#wire/envoy/gen/istio/v1/auth/ca_pb.ts";
 import { newKeyAndRequest } from "./certificate-request.ts";
+import type { SavedIdentity } from "./last-state.ts";
 
 const CREATE_CERTIFICATE = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
 const LIFETIME_SECONDS = 12n * 3600n;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 10_000;
+/** Not all pods of a node at once. */
+const RESUMED_WITHIN_MS = 60_000;
 
 export interface IdentityOptions {
   readonly channel: RpcChannel;
@@ -27,11 +30,14 @@ export interface IdentityOptions {
   readonly serviceAccount: string;
   readonly log: Log;
   readonly changed: () => void;
+  /** Of a former agent; not used when it has ended. */
+  readonly former?: SavedIdentity | undefined;
 }
 
 export class Identity {
   readonly #host: Pick<Host, "clock" | "random">;
   readonly #options: IdentityOptions;
+  #saved: SavedIdentity | undefined;
   #secrets: ReadonlyMap<string, EncodedResource> | undefined;
   #timer: Timer | undefined;
   #retryMs = FIRST_RETRY_MS;
@@ -42,7 +48,12 @@ export class Identity {
   constructor(host: Pick<Host, "clock" | "random">, options: IdentityOptions) {
     this.#host = host;
     this.#options = options;
-    this.#renew();
+    if (!this.#resume(options.former)) this.#renew();
+  }
+
+  /** As it was signed; undefined until the first certificate came. */
+  get saved(): SavedIdentity | undefined {
+    return this.#saved;
   }
 
   /** undefined until the first certificate came: a proxy that asks waits. */
@@ -53,6 +64,15 @@ export class Identity {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+  }
+
+  /** Serves what a former agent was given. It is renewed soon all the same: meanwhile the root may have been replaced. */
+  #resume(former: SavedIdentity | undefined): boolean {
+    const [leaf] = former?.chain ?? [];
+    if (former === undefined || leaf === undefined || new X509Certificate(leaf).validToDate.getTime() <= this.#host.clock.now()) return false;
+    this.#serve(former);
+    this.#timer = this.#host.clock.after(this.#host.random.next() * RESUMED_WITHIN_MS, () => this.#renew()).unref();
+    return true;
   }
 
   #renew(): void {
@@ -76,9 +96,18 @@ export class Identity {
   }
 
   #use(chain: readonly string[], privateKey: string): void {
+    const expiresAtMs = this.#serve({ chain, privateKey });
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#timer = this.#host.clock.after(Math.max(1_000, (expiresAtMs - this.#host.clock.now()) / 2), () => this.#renew()).unref();
+    this.#options.changed();
+  }
+
+  /** Answers when it ends. */
+  #serve(saved: SavedIdentity): number {
+    const { chain, privateKey } = saved;
     const leaf = new X509Certificate(chain[0] ?? "");
     const root = chain.at(-1) ?? "";
-    const now = this.#host.clock.now();
+    this.#saved = saved;
     this.expiresAtMs = leaf.validToDate.getTime();
     this.#secrets = new Map(
       [
@@ -90,9 +119,7 @@ export class Identity {
         encode("ROOTCA", new X509Certificate(root).fingerprint256, { case: "validationContext", value: { trustedCa: inline(root) } }),
       ].map((secret) => [secret.name, secret]),
     );
-    this.#retryMs = FIRST_RETRY_MS;
-    this.#timer = this.#host.clock.after(Math.max(1_000, (this.expiresAtMs - now) / 2), () => this.#renew()).unref();
-    this.#options.changed();
+    return this.expiresAtMs;
   }
 
   #retry(status: RpcStatus): void {

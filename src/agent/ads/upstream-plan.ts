@@ -31,6 +31,8 @@ export interface UpstreamOptions {
   readonly log: Log;
   /** Resources of all pods of this node: what two pods see is kept and encoded once. */
   readonly shared: SharedResources;
+  /** What a former agent was last told. */
+  readonly former?: ReadonlyMap<string, ReadonlyMap<string, EncodedResource>> | undefined;
   /** Something was applied. */
   readonly changed: () => void;
   /** A proxy has not answered all yet. */
@@ -64,6 +66,9 @@ export class UpstreamPlan {
   constructor(host: Pick<Host, "clock" | "random">, options: UpstreamOptions) {
     this.#host = host;
     this.#options = options;
+    for (const [typeUrl, named] of options.former ?? []) {
+      this.#types.set(typeUrl, new Map([...named].map(([name, resource]) => [name, options.shared.of(typeUrl, resource)])));
+    }
     this.#connect();
   }
 
