@@ -55,7 +55,24 @@ export interface SchemaFacts {
 }
 
 /** Says what is wrong with a value of the right shape; undefined when nothing is. `old` is there on update. */
-export type Rule = (value: never, old: unknown) => RuleBreach | undefined;
+export interface Rule {
+  (value: never, old: unknown): RuleBreach | undefined;
+  /** The same for a foreign API server; absent: compilers take what breaks the rule, and say so in the object's status. */
+  readonly cel?: readonly CelRule[];
+}
+
+/** As `x-kubernetes-validations` has it. */
+export interface CelRule {
+  readonly rule: string;
+  readonly message: string;
+}
+
+/** A rule with its words in CEL: `[what must hold, what is said when it does not]`. They stand together so that they stay the same. */
+export function alsoInCel<R extends Rule>(rule: R, ...cel: readonly (readonly [rule: string, message: string])[]): R & Required<Pick<Rule, "cel">> {
+  // A new function: one that tests call directly must not change.
+  const checked = ((value: never, old: unknown) => rule(value, old)) as unknown as R;
+  return Object.assign(checked, { cel: cel.map(([text, message]) => ({ rule: text, message })) });
+}
 
 export interface RuleBreach {
   /** Relative to the value: "", "weight", "ports[0].name". */

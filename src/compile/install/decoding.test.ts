@@ -15,7 +15,7 @@ import { testSettings } from "./test-settings.ts";
 const rules = list(struct({ verbs: list(text), apiGroups: list(text), resources: list(text) }, { resourceNames: list(text) }));
 const roleRef = struct({ apiGroup: text, kind: text, name: text }, {});
 const subjects = list(struct({ kind: text, name: text, namespace: text }, {}));
-const rolling = struct({ type: oneOfTexts("RollingUpdate") }, { rollingUpdate: struct({}, { maxUnavailable: intOrString }) });
+const rolling = struct({ type: oneOfTexts("RollingUpdate") }, { rollingUpdate: struct({}, { maxUnavailable: intOrString, maxSurge: intOrString }) });
 const version = struct(
   { name: text, served: bool, storage: bool, schema: struct({ openAPIV3Schema: anything }, {}) },
   { subresources: anyObject, additionalPrinterColumns: list(anyObject) },
@@ -54,6 +54,18 @@ const webhook = struct(
   {},
 );
 
+const requests = struct(
+  { matchPolicy: oneOfTexts("Equivalent"), namespaceSelector: labelSelector, objectSelector: labelSelector },
+  { resourceRules: anything },
+);
+const expressions = list(struct({ name: text, expression: text }, {}));
+const validation = struct({ expression: text, reason: oneOfTexts("Forbidden") }, { message: text, messageExpression: text });
+const policy = struct(
+  { failurePolicy: oneOfTexts("Fail"), matchConstraints: requests, matchConditions: expressions, variables: expressions, validations: list(validation) },
+  {},
+);
+const binding = struct({ policyName: text, validationActions: list(oneOfTexts("Deny")), matchResources: requests }, {});
+
 /** Of kinds that Weft installs and otherwise does not know. */
 const foreign: Readonly<Record<string, Readonly<Record<string, SchemaFacts>>>> = {
   CustomResourceDefinition: { spec: struct({ group: text, names, scope: oneOfTexts("Namespaced", "Cluster"), versions: list(version) }, {}) },
@@ -62,7 +74,9 @@ const foreign: Readonly<Record<string, Readonly<Record<string, SchemaFacts>>>> =
   ClusterRoleBinding: { roleRef, subjects },
   RoleBinding: { roleRef, subjects },
   PodDisruptionBudget: { spec: struct({ maxUnavailable: intOrString, selector: labelSelector }, {}) },
-  DaemonSet: { spec: struct({ selector: labelSelector, template: podTemplate, updateStrategy: rolling }, {}) },
+  DaemonSet: { spec: struct({ selector: labelSelector, template: podTemplate, updateStrategy: rolling }, { minReadySeconds: int32 }) },
+  ValidatingAdmissionPolicy: { spec: policy },
+  ValidatingAdmissionPolicyBinding: { spec: binding },
   MutatingWebhookConfiguration: { webhooks: list(webhook) },
   ValidatingAdmissionPolicy: { spec: admissionPolicy },
   ValidatingAdmissionPolicyBinding: {

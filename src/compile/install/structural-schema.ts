@@ -1,7 +1,7 @@
 /**
  * A kind's schema as a CustomResourceDefinition has it: structural (apiextensions v1), with the defaults and limits that stand
- * in the schema. Rules across fields are code of ours, which a foreign API server cannot run, but for "one of these fields":
- * compilers take what breaks the others and say so in the object's status.
+ * in the schema. Rules across fields are code of ours, which a foreign API server cannot run: those that say themselves in CEL
+ * as well are refused by it at once; compilers take what breaks the others and say so in the object's status.
  */
 import type { SchemaFacts } from "#model/schema.ts";
 
@@ -45,10 +45,12 @@ function alternatives({ oneOf }: SchemaFacts): Json {
 
 function extensions(facts: SchemaFacts): Json {
   const isOpen = facts.preserveUnknown === true || (facts.type === undefined && facts.intOrString !== true);
+  const inCel = (facts.rules ?? []).flatMap(({ cel = [] }) => cel);
   return {
     ...(isOpen ? { "x-kubernetes-preserve-unknown-fields": true } : {}),
     ...(facts.listType === undefined ? {} : { "x-kubernetes-list-type": facts.listType }),
     ...(facts.listMapKeys === undefined ? {} : { "x-kubernetes-list-map-keys": facts.listMapKeys }),
     ...(facts.mapType === undefined ? {} : { "x-kubernetes-map-type": facts.mapType }),
+    ...(inCel.length === 0 ? {} : { "x-kubernetes-validations": inCel }),
   };
 }
