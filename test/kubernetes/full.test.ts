@@ -4,6 +4,7 @@ import { agentsWriteOfTheirOwnNode, namesStay } from "./agent-tests.ts";
 import { upstreamBookinfoHolds } from "./bookinfo-tests.ts";
 import { identityHolds } from "./identity-tests.ts";
 import { leaderMayDie, nothingIsWrittenAtRest } from "./control-tests.ts";
+import { definitionsRefuse } from "./definition-tests.ts";
 import { onKubernetes } from "./on-kubernetes.ts";
 import { demoHolds, installs, jobEnds, probesOfStrictPods, uninstallLeavesNothing } from "./shared-tests.ts";
 
@@ -18,6 +19,7 @@ onKubernetes("weft as the network, the services, the names and the mesh of Kuber
   jobEnds(cluster);
   probesOfStrictPods(cluster);
   identityHolds(cluster);
+  definitionsRefuse(cluster);
   agentsWriteOfTheirOwnNode(cluster);
   namesStay(cluster);
   upstreamBookinfoHolds(cluster);

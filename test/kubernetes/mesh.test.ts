@@ -3,6 +3,7 @@ import type { Footprint } from "#tools/kubernetes/footprint.ts";
 import { agentsWriteOfTheirOwnNode, latePodsAreJoined } from "./agent-tests.ts";
 import { upstreamBookinfoHolds } from "./bookinfo-tests.ts";
 import { leaderMayDie, nothingIsWrittenAtRest } from "./control-tests.ts";
+import { definitionsRefuse } from "./definition-tests.ts";
 import { onKubernetes } from "./on-kubernetes.ts";
 import { demoHolds, installs, jobEnds, probesOfStrictPods, uninstallLeavesNothing } from "./shared-tests.ts";
 
@@ -16,6 +17,7 @@ onKubernetes("weft as the mesh behind another network", "mesh", (cluster) => {
   leaderMayDie(cluster);
   jobEnds(cluster);
   probesOfStrictPods(cluster);
+  definitionsRefuse(cluster);
   agentsWriteOfTheirOwnNode(cluster);
   latePodsAreJoined(cluster);
   upstreamBookinfoHolds(cluster);

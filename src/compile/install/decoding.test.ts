@@ -54,18 +54,6 @@ const webhook = struct(
   {},
 );
 
-const requests = struct(
-  { matchPolicy: oneOfTexts("Equivalent"), namespaceSelector: labelSelector, objectSelector: labelSelector },
-  { resourceRules: anything },
-);
-const expressions = list(struct({ name: text, expression: text }, {}));
-const validation = struct({ expression: text, reason: oneOfTexts("Forbidden") }, { message: text, messageExpression: text });
-const policy = struct(
-  { failurePolicy: oneOfTexts("Fail"), matchConstraints: requests, matchConditions: expressions, variables: expressions, validations: list(validation) },
-  {},
-);
-const binding = struct({ policyName: text, validationActions: list(oneOfTexts("Deny")), matchResources: requests }, {});
-
 /** Of kinds that Weft installs and otherwise does not know. */
 const foreign: Readonly<Record<string, Readonly<Record<string, SchemaFacts>>>> = {
   CustomResourceDefinition: { spec: struct({ group: text, names, scope: oneOfTexts("Namespaced", "Cluster"), versions: list(version) }, {}) },
@@ -75,8 +63,6 @@ const foreign: Readonly<Record<string, Readonly<Record<string, SchemaFacts>>>> =
   RoleBinding: { roleRef, subjects },
   PodDisruptionBudget: { spec: struct({ maxUnavailable: intOrString, selector: labelSelector }, {}) },
   DaemonSet: { spec: struct({ selector: labelSelector, template: podTemplate, updateStrategy: rolling }, { minReadySeconds: int32 }) },
-  ValidatingAdmissionPolicy: { spec: policy },
-  ValidatingAdmissionPolicyBinding: { spec: binding },
   MutatingWebhookConfiguration: { webhooks: list(webhook) },
   ValidatingAdmissionPolicy: { spec: admissionPolicy },
   ValidatingAdmissionPolicyBinding: {
