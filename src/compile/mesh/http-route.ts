@@ -110,16 +110,19 @@ interface Surroundings {
 
 function actionOf(route: HTTPRoute, rule: HTTPRouteRule, by: Provenance, { world, door }: Surroundings): RouteAction {
   const { backendRefs = [], filters = [] } = rule;
+  const object = `HTTPRoute ${route.metadata.namespace ?? ""}/${route.metadata.name}`;
+  const unknown = unknownFilter(rule);
+  if (unknown !== undefined) return { kind: "answer", status: 500, body: `${object} ${by.field}.${unknown}` };
   const redirect = filters.find(({ requestRedirect }) => requestRedirect !== undefined)?.requestRedirect;
   if (redirect !== undefined) return { kind: "redirect", redirect: redirectOf(redirect, door) };
-  const object = `HTTPRoute ${route.metadata.namespace ?? ""}/${route.metadata.name}`;
   const destinations = backendRefs.flatMap((ref, i): Destination[] => {
     const weight = ref.weight ?? 1;
     if (weight === 0) return [];
     const problem = backendProblem(route, ref, world, { isMesh: door === undefined });
     const host = serviceHost(ref.namespace ?? route.metadata.namespace ?? "", ref.name);
     const headers = ref.filters === undefined ? {} : { headers: headersOf(ref) };
-    return [{ host: problem === undefined ? host : undefined, port: ref.port ?? 0, weight, ...headers, by: fieldOf(by, `backendRefs[${i}]`) }];
+    const canBeUsed = problem === undefined && unknownFilter(ref) === undefined;
+    return [{ host: canBeUsed ? host : undefined, port: ref.port ?? 0, weight, ...headers, by: fieldOf(by, `backendRefs[${i}]`) }];
   });
   if (!destinations.some(({ host }) => host !== undefined)) {
     return { kind: "answer", status: 500, body: `${object} ${by.field} has no backend that can be used` };
@@ -127,6 +130,17 @@ function actionOf(route: HTTPRoute, rule: HTTPRouteRule, by: Provenance, { world
   const rewrite = filters.find(({ urlRewrite }) => urlRewrite !== undefined)?.urlRewrite;
   const timeoutMs = timeoutOf(rule);
   return { kind: "forward", destinations, timeoutMs, ...(rewrite === undefined ? {} : { rewrite: rewriteOf(rewrite) }) };
+}
+
+/**
+ * The filter that somebody else defines (extensionRef): we know none, and it may be what keeps somebody out, so what it stands
+ * before is not served without it (Gateway API, HTTPRouteFilter).
+ */
+function unknownFilter({ filters = [] }: Pick<HTTPRouteRule, "filters">): string | undefined {
+  for (const [i, { extensionRef }] of filters.entries()) {
+    if (extensionRef !== undefined) return `filters[${i}].extensionRef names ${extensionRef.kind} ${extensionRef.name}: Weft knows no filter of that kind`;
+  }
+  return undefined;
 }
 
 /** Nothing is tried twice, so the request to the backend is the whole request, and the shorter limit counts. 0: none. */
