@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { KubernetesCluster } from "#tools/kubernetes/cluster.ts";
 import { installWeft } from "#tools/kubernetes/product.ts";
 import { progress } from "#tools/kubernetes/progress.ts";
-import { apiServerPid, holdInit, killApiServer, killForAWhile, killNode, killOn } from "./faults/machine.ts";
+import { apiServerPid, forgetHistory, holdInit, killApiServer, killForAWhile, killNode, killOn } from "./faults/machine.ts";
 import { MESH } from "./faults/manifests.ts";
 import { leaksOfNewborns } from "./faults/newborns.ts";
 import { FaultWorld } from "./faults/world.ts";
@@ -37,6 +37,7 @@ onKubernetes("faults under traffic", "full", (cluster) => {
       await sleep(WATCH_MS);
       progress("looking at what became of it");
       assert.deepEqual(await world.brokenSince(mark, lost), []);
+      assert.deepEqual(await world.deafToNews(), []);
     });
   };
 
@@ -84,9 +85,10 @@ onKubernetes("faults under traffic", "full", (cluster) => {
     return undefined;
   });
 
-  unnoticed("kill -9 of the API server for a minute", async (on) => {
-    const startAgain = killApiServer(on);
+  unnoticed("kill -9 of the API server for a minute, and of its store's memory,", async (on) => {
+    const { started, startAgain } = killApiServer(on);
     await sleep(AWAY_MS);
+    await forgetHistory(on, started);
     startAgain();
     await apiServerAnswers(on);
     return undefined;

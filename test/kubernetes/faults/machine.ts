@@ -65,13 +65,27 @@ export async function killNode(cluster: KubernetesCluster, node: string): Promis
   return () => startAgain({ ...started, netns: join(NETNS, netns), pidFile: pidFile(peer, node), log: join(peer.home, `nodes/${node}.log`) });
 }
 
-/** Answers how it comes back. */
-export function killApiServer(cluster: KubernetesCluster): () => void {
+/** Answers how it was started, and how it comes back. */
+export function killApiServer(cluster: KubernetesCluster): { readonly started: Started; readonly startAgain: () => void } {
   const peer = peerOf(cluster);
   const pid = apiServerPid(cluster);
   const started = startedAs(pid);
   process.kill(pid, "SIGKILL");
-  return () => startAgain({ ...started, netns: controlNetns(peer), pidFile: pidFile(peer, "apiserver"), log: join(peer.home, "run/apiserver.log") });
+  const place = { netns: controlNetns(peer), pidFile: pidFile(peer, "apiserver"), log: join(peer.home, "run/apiserver.log") };
+  return { started, startAgain: () => startAgain({ ...started, ...place }) };
+}
+
+/** What the cluster's store remembers of before now is gone: who watched then must read all again. */
+export async function forgetHistory(cluster: KubernetesCluster, apiServer: Started): Promise<void> {
+  const store = apiServer.command.find((word) => word.startsWith("--etcd-servers="))?.split("=", 2)[1];
+  assert.ok(store, "the API server's command line says where its store is");
+  const ask = async (path: string, question: object): Promise<{ readonly header: { readonly revision: string } }> => {
+    const { code, stdout, stderr } = await cluster.run(["curl", "-sS", "--fail-with-body", "-d", JSON.stringify(question), `${store}/v3/kv/${path}`]);
+    assert.equal(code, 0, `${path}: ${stderr}${stdout}`);
+    return JSON.parse(stdout) as { readonly header: { readonly revision: string } };
+  };
+  const { header } = await ask("range", { key: "AA==", keys_only: true });
+  await ask("compaction", { revision: header.revision, physical: true });
 }
 
 export function apiServerPid(cluster: KubernetesCluster): number {

@@ -71,7 +71,7 @@ export function podsAndServices(nodes: readonly string[]): readonly object[] {
   );
 }
 
-function service(name: string, namespace: string, spec: object): object {
+export function service(name: string, namespace: string, spec: object): object {
   const ports = [
     { name: "tcp", port: 7000 },
     { name: "http", port: 8080 },

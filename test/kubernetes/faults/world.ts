@@ -8,8 +8,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { KubernetesCluster } from "#tools/kubernetes/cluster.ts";
 import { provideImages } from "#tools/kubernetes/demo-world.ts";
 import { progress } from "#tools/kubernetes/progress.ts";
+import { eventually } from "../on-kubernetes.ts";
 import { broken, isServed } from "./judge.ts";
-import { IMAGE, namespaces, NAMESPACES, PLAIN, podsAndServices, policies, ROLES } from "./manifests.ts";
+import { hostOf, IMAGE, namespaces, NAMESPACES, PLAIN, podsAndServices, policies, ROLES, service } from "./manifests.ts";
 import { lastSaid, saidSince, type Attempts, type Said } from "./said.ts";
 
 /** The slowest way back is a node's, on a machine with two cores. */
@@ -19,6 +20,8 @@ const QUIET_MS = 10_000;
 /** Some lines of everybody. */
 const STILL_MS = 4000;
 
+/** A client that was cut off may wait so long before it tries again, and a busy machine doubles it. */
+const NEWS_MS = 60_000;
 /** Asking costs more than answering. */
 const ASK_MS = 3000;
 
@@ -31,6 +34,7 @@ export interface Mark {
 export class FaultWorld {
   readonly cluster: KubernetesCluster;
   readonly nodes: readonly string[];
+  #news = 0;
 
   private constructor(cluster: KubernetesCluster, nodes: readonly string[]) {
     this.cluster = cluster;
@@ -69,6 +73,28 @@ export class FaultWorld {
     // In the mesh a proxy takes any connection, and decides then.
     const mayNotConnect = (pod: string, host: string): boolean => pod.startsWith(`${PLAIN}/`) && host.includes(`.${PLAIN}.`);
     return broken({ before, since: new Map(since.flatMap((each) => [...each])), lost, quietMs: QUIET_MS, mayNotConnect });
+  }
+
+  /** A Service that is new is found by who may ask, on each node, in the mesh and outside it; answers who does not find it. */
+  async deafToNews(): Promise<readonly string[]> {
+    this.#news += 1;
+    const name = `news-${this.#news}`;
+    await this.apply(NAMESPACES.map((namespace) => service(name, namespace, { selector: { role: "guarded" } })));
+    const heard = NAMESPACES.flatMap((namespace) =>
+      this.nodes.map(async (node) => {
+        const program = `fetch("http://${hostOf(name, namespace)}:8080/").then((answer) => answer.text()).then((text) => process.stdout.write(text))`;
+        const ask = ["-n", namespace, "exec", `asks-${node}`, "-c", "app", "--", "node", "-e", program];
+        const answer = await eventually(
+          () => this.cluster.kubectl(...ask),
+          ({ stdout }) => stdout === "here\n",
+          NEWS_MS,
+        );
+        return answer.stdout === "here\n" ? [] : [`${namespace}/asks-${node} does not find ${name}: ${answer.stderr.trim().split("\n").slice(0, 8).join(" ")}`];
+      }),
+    );
+    const deaf = (await Promise.all(heard)).flat();
+    for (const namespace of NAMESPACES) await this.cluster.get("-n", namespace, "delete", "service", name);
+    return deaf;
   }
 
   async #ready(): Promise<void> {
