@@ -41,7 +41,7 @@ onKubernetes("faults under traffic", "full", (cluster) => {
     });
   };
 
-  unnoticed("nothing at all", async () => undefined);
+  unnoticed("an uneventful quarter of a minute", async () => undefined);
 
   unnoticed("kill -9 of an agent", async (on, nodes) => {
     for (const node of nodes) await killOn(on, node, AGENT);
