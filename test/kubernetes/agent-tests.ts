@@ -173,3 +173,41 @@ export function namesStay(cluster: Running): void {
     assert.ok(lost <= 1 && answered >= asked - 1, told);
   });
 }
+
+const KEPT = LATE.replaceAll("late", "kept");
+
+export function proxiesStartWithoutControl(cluster: Running): void {
+  test(
+    "a proxy that starts anew finds its configuration and its certificate, with no control plane and an agent that started since",
+    {
+      timeout: 400_000,
+    },
+    async () => {
+      const scale = async (replicas: number): Promise<void> => {
+        await cluster().get(...SYSTEM, "scale", "deployment", "weft-control", `--replicas=${replicas}`);
+        if (replicas === 0) await cluster().get(...SYSTEM, "wait", "--for=delete", "pod", "-l", "app=weft-control", "--timeout=90s");
+        else await cluster().get(...SYSTEM, "rollout", "status", "deployment/weft-control", "--timeout=120s");
+      };
+      const proxy = (): Promise<string> => {
+        const ofProxy = '{.status.initContainerStatuses[?(@.name=="istio-proxy")]';
+        return cluster().get("-n", "default", "get", "pod", "kept", "-o", `jsonpath=${ofProxy}.restartCount} ${ofProxy}.ready}`);
+      };
+      await provideImages(cluster(), [KEPT]);
+      await cluster().get("label", "--overwrite", "namespace", "default", "istio-injection=enabled");
+      await cluster().apply(KEPT);
+      await cluster().get("-n", "default", "wait", "--for=condition=Ready", "pod/kept", "--timeout=120s");
+      // It is written a moment after the last change.
+      await new Promise((resolve) => setTimeout(resolve, 7_000));
+      try {
+        await scale(0);
+        await cluster().get(...SYSTEM, "rollout", "restart", "daemonset/weft-agent");
+        await cluster().get(...SYSTEM, "rollout", "status", "daemonset/weft-agent", "--timeout=120s");
+        await cluster().kubectl("-n", "default", "exec", "kept", "-c", "istio-proxy", "--", "/opt/weft/bin/node", "-e", 'process.kill(1, "SIGTERM")');
+        assert.equal(await eventually(proxy, (said) => said === "1 true", 90_000), "1 true");
+      } finally {
+        await scale(2);
+      }
+      await cluster().get("-n", "default", "delete", "pod", "kept");
+    },
+  );
+}

@@ -1,6 +1,6 @@
 /** Profile mesh: behind Debian's bridge plugin and Kubernetes' own proxy, which keep pods' network, Services and names. */
 import type { Footprint } from "#tools/kubernetes/footprint.ts";
-import { agentsWriteOfTheirOwnNode, latePodsAreJoined } from "./agent-tests.ts";
+import { agentsWriteOfTheirOwnNode, latePodsAreJoined, proxiesStartWithoutControl } from "./agent-tests.ts";
 import { upstreamBookinfoHolds } from "./bookinfo-tests.ts";
 import { leaderMayDie, nothingIsWrittenAtRest } from "./control-tests.ts";
 import { definitionsRefuse } from "./definition-tests.ts";
@@ -20,6 +20,7 @@ onKubernetes("weft as the mesh behind another network", "mesh", (cluster) => {
   definitionsRefuse(cluster);
   agentsWriteOfTheirOwnNode(cluster);
   latePodsAreJoined(cluster);
+  proxiesStartWithoutControl(cluster);
   upstreamBookinfoHolds(cluster);
   uninstallLeavesNothing(cluster, () => before);
 });
