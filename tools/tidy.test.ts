@@ -141,8 +141,11 @@ describe("the repository", () => {
   test("keeps decisions in one form", () => {
     const sections = ["Status", "Context", "Decision", "Consequences", "Rejected"];
     const folder = "docs/adr";
-    for (const file of readdirSync(join(root, folder)).filter((name) => name.endsWith(".md"))) {
+    const kept = readdirSync(join(root, folder)).filter((name) => name.endsWith(".md"));
+    assert.equal(new Set(kept.map((file) => file.slice(0, 4))).size, kept.length, "two decisions have one number");
+    for (const file of kept) {
       assert.match(file, /^\d{4}-[a-z0-9-]+\.md$/);
+      assert.ok(read(`${folder}/${file}`).startsWith(`# ${file.slice(0, 4)} `), `${folder}/${file} calls itself by another number`);
       const found = [...read(`${folder}/${file}`).matchAll(/^## (.*)$/gm)].map(([, title]) => title);
       assert.deepEqual(found, sections, `${folder}/${file}`);
     }
