@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bundledPrograms } from "#cli/up/bundled-programs.ts";
 import { realHost } from "#host/real/real.ts";
-import { preloaded, programFile, PROXY_NODE_OPTIONS } from "#model/config.ts";
+import { preloaded, programFile, SMALL_HEAP_OPTIONS } from "#model/config.ts";
 import { ensureEnvoy, findProgram } from "#tools/peers.ts";
 import { writeBootstrap } from "./bootstrap.ts";
 import type { Hop } from "./hop.ts";
@@ -33,7 +33,7 @@ export async function contestants(root: string): Promise<readonly Contestant[]> 
 async function weft(root: string): Promise<Contestant> {
   const programs = await bundledPrograms(realHost(), { sourceRoot: root, pid: process.pid, err: (text) => void process.stderr.write(text) });
   if (programs.extension === "ts") console.log("NOTE: no bundle could be made in dist/, so weft runs from its sources: it starts slower and is larger");
-  const node = [...PROXY_NODE_OPTIONS, ...preloaded(programs, root), programFile(programs, "proxy")];
+  const node = [...SMALL_HEAP_OPTIONS, ...preloaded(programs, root), programFile(programs, "proxy")];
   return { name: "weft", command: (hop) => [process.execPath, ...node, "-c", writeBootstrap(hop)] };
 }
 

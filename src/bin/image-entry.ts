@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { PROXY_NODE_OPTIONS } from "#model/config.ts";
+import { SMALL_HEAP_OPTIONS } from "#model/config.ts";
 
 interface Program {
   readonly bundle: string;
@@ -19,8 +19,8 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   control: { bundle: "kubernetes-control", needs: "--kubernetes" },
   agent: { bundle: "kubernetes-agent", needs: "--kubernetes" },
   names: { bundle: "node-names", needs: "--kubernetes" },
-  sidecar: { bundle: "sidecar", nodeOptions: PROXY_NODE_OPTIONS },
-  proxy: { bundle: "proxy", nodeOptions: PROXY_NODE_OPTIONS },
+  sidecar: { bundle: "sidecar", nodeOptions: SMALL_HEAP_OPTIONS },
+  proxy: { bundle: "proxy", nodeOptions: SMALL_HEAP_OPTIONS },
 };
 const COMMAND: Program = { bundle: "weft" };
 /** These start a cluster of their own, from a checkout and as processes of the machine. */

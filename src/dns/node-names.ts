@@ -1,7 +1,7 @@
 /**
  * Names on a node of Kubernetes, as a program of its own: what the agent says of names stands in a file, and is answered from
  * here, so no query meets silence while an agent starts again or is replaced by the next version. Of this program two may run
- * at once: they share the address (SO_REUSEPORT), and the old one leaves when the new one is there (ADR 0012).
+ * at once: they share the address (SO_REUSEPORT), and the old one leaves when the new one is there (ADR 0014).
  *
  * It waits for the agent twice: for the address, which that gives to the node's loopback, and for a first zone.
  */

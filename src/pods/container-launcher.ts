@@ -1,5 +1,5 @@
 /** Starts a container's process in its sandbox, or the pod's proxy beside it, from the Pod's words. */
-import { programFile, PROXY_NODE_OPTIONS } from "#model/config.ts";
+import { programFile, SMALL_HEAP_OPTIONS } from "#model/config.ts";
 import type { Container } from "#model/pod-parts.ts";
 import { adoptContainer, launchContainer, type ContainerProcess } from "./container-process.ts";
 import { describeProcess, isProblem, type ConfigProblem } from "./environment.ts";
@@ -95,7 +95,7 @@ async function launchSidecar(context: PodContext, request: LaunchRequest): Promi
   const source = await hostFiles.reachable(settings.sourceRoot);
   await request.aboutToStart();
   const program = programFile(settings.programs, "proxy").replace(settings.sourceRoot, source);
-  const command = sidecarCommand({ netns: paths.netns, hostUid: uids.proxy, command: [node, ...PROXY_NODE_OPTIONS, program, "-c", bootstrap] });
+  const command = sidecarCommand({ netns: paths.netns, hostUid: uids.proxy, command: [node, ...SMALL_HEAP_OPTIONS, program, "-c", bootstrap] });
   return launchContainer(host, {
     command,
     // An arena for each thread of Node's pools costs 5 MB a proxy.

@@ -1,7 +1,7 @@
 /** Starts the cluster's programs and starts them again when they end. */
 import type { Host } from "#host/host.ts";
 import type { ChildProcess } from "#host/processes.ts";
-import { preloaded, programFile, type RuntimeConfig } from "#model/config.ts";
+import { preloaded, programFile, type RuntimeConfig, SMALL_HEAP_OPTIONS } from "#model/config.ts";
 import type { FromInner } from "#model/supervisor-link.ts";
 import { netnsPath } from "./network.ts";
 
@@ -13,12 +13,6 @@ const STEADY_MS = 10_000;
 const STOP_MS = 2500;
 /** A log larger than this at start is set aside once. */
 const LOG_LIMIT_BYTES = 16 * 1024 * 1024;
-/**
- * MB of V8's young generation, which otherwise grows to 16 during the start, and stays. With Bookinfo control keeps 127 MB
- * instead of 149 this way, an agent 87 instead of 98, a pod runtime 70 instead of 74, at the same CPU (2026-11-21).
- */
-const SEMI_SPACE_MB = 2;
-
 export interface Program {
   /** "control", "agent-node-1": names its log. */
   readonly name: string;
@@ -29,7 +23,7 @@ export interface Program {
 export function programsOf(config: RuntimeConfig): readonly Program[] {
   const start = (program: string, ...args: string[]): readonly [string, ...string[]] => [
     config.node24,
-    `--max-semi-space-size=${SEMI_SPACE_MB}`,
+    ...SMALL_HEAP_OPTIONS,
     ...preloaded(config.programs, config.sourceRoot),
     programFile(config.programs, program),
     "--config",

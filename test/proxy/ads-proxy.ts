@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { realHost } from "#host/real/real.ts";
 import type { ProxyPlans } from "#model/plan/proxy-plan.ts";
-import { PROXY_NODE_OPTIONS } from "#model/config.ts";
+import { SMALL_HEAP_OPTIONS } from "#model/config.ts";
 import { DELTA_ADS, startXds } from "#xds/xds.ts";
 import { adminPage } from "../peers/admin-page.ts";
 
@@ -40,7 +40,7 @@ export async function startAdsProxy(plans: ProxyPlans): Promise<AdsProxy> {
   });
   const server = await host.rpc.serve({ address: { path: join(folder, "xds.sock") }, methods: { [DELTA_ADS]: xds.methods[DELTA_ADS] ?? failed() } });
   writeFileSync(join(folder, "bootstrap.json"), JSON.stringify(bootstrap(folder)));
-  const program = [...PROXY_NODE_OPTIONS, join(root, "src/bin/proxy.ts"), "-c", join(folder, "bootstrap.json")];
+  const program = [...SMALL_HEAP_OPTIONS, join(root, "src/bin/proxy.ts"), "-c", join(folder, "bootstrap.json")];
   const child = spawn(process.execPath, program, { stdio: ["ignore", "ignore", "pipe"] });
   const admin = (path: string): Promise<string> => adminPage(join(folder, "admin.sock"), path);
   const stop = async (): Promise<void> => {

@@ -7,7 +7,7 @@
  * stands here already is recognised by what it is, never by the annotation that says so, which anybody could write.
  */
 import { structurallyEqual } from "#lib/equal.ts";
-import { PROXY_NODE_OPTIONS } from "#model/config.ts";
+import { SMALL_HEAP_OPTIONS } from "#model/config.ts";
 import type { Pod } from "#model/core.ts";
 import type { Container, EnvVar } from "#model/pod-parts.ts";
 import { rewriteProbes } from "./app-probes.ts";
@@ -72,7 +72,7 @@ function proxyContainer({ image, own, forced, resources }: ProxyParts): Containe
   const chosen = (own?.env ?? []).filter(({ name }) => !isForced.has(name) && name !== "WEFT_APP_PROBES");
   const env = [
     ...forced,
-    ...(chosen.some(({ name }) => name === "NODE_OPTIONS") ? [] : [{ name: "NODE_OPTIONS", value: PROXY_NODE_OPTIONS.join(" ") }]),
+    ...(chosen.some(({ name }) => name === "NODE_OPTIONS") ? [] : [{ name: "NODE_OPTIONS", value: SMALL_HEAP_OPTIONS.join(" ") }]),
     ...chosen,
   ];
   const hasResources = Object.keys(own?.resources ?? {}).length > 0;

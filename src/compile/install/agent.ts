@@ -1,6 +1,6 @@
 /** weft-agent: one a node. It is root of its node: it wires pods, writes rules, installs the CNI plugin, and knows pods by their kernel facts. */
 import { AGENT, CONFIG_HASH_ANNOTATION, own, SYSTEM, type Manifest } from "./manifest.ts";
-import { configMount, configVolume, httpProbe, whoAmI } from "./pod-parts.ts";
+import { configMount, configVolume, httpProbe, smallHeap, whoAmI } from "./pod-parts.ts";
 import type { InstallSettings } from "./settings.ts";
 
 const LABELS = { app: AGENT };
@@ -35,7 +35,7 @@ export function agent({ config, imagePullPolicy }: InstallSettings, hash: string
               image: config.image,
               imagePullPolicy,
               args: ["agent", "--kubernetes"],
-              env: whoAmI,
+              env: [...whoAmI, smallHeap],
               ports: [{ name: "http-monitoring", containerPort: AGENT_PORT, protocol: "TCP" }],
               livenessProbe: httpProbe("/healthz", AGENT_PORT, { periodSeconds: 10, failureThreshold: 18, timeoutSeconds: 10 }),
               readinessProbe: httpProbe("/readyz", AGENT_PORT, { periodSeconds: 2, failureThreshold: 3 }),

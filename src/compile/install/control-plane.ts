@@ -1,6 +1,6 @@
 /** weft-control: xDS, the CA, the injector. In its node's network, because the API server must reach it before any pod network is there. */
 import { CONFIG_HASH_ANNOTATION, CONTROL, own, SYSTEM, type Manifest } from "./manifest.ts";
-import { configMount, configVolume, httpProbe, whoAmI } from "./pod-parts.ts";
+import { configMount, configVolume, httpProbe, smallHeap, whoAmI } from "./pod-parts.ts";
 import type { InstallSettings } from "./settings.ts";
 
 const LABELS = { app: CONTROL };
@@ -70,7 +70,7 @@ function deployment({ config, control, imagePullPolicy }: InstallSettings, hash:
               image: config.image,
               imagePullPolicy,
               args: ["control", "--kubernetes"],
-              env: whoAmI,
+              env: [...whoAmI, smallHeap],
               ports: PORTS.map(({ name, containerPort }) => ({ name, containerPort, protocol: "TCP" })),
               livenessProbe: httpProbe("/healthz", METRICS_PORT, { periodSeconds: 10, failureThreshold: 18, timeoutSeconds: 10 }),
               readinessProbe: httpProbe("/readyz", METRICS_PORT, { periodSeconds: 2, failureThreshold: 3 }),

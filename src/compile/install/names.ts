@@ -4,7 +4,7 @@
  * knows of, because two on one node would never be allowed.
  */
 import { CONFIG_HASH_ANNOTATION, own, SYSTEM, type Manifest } from "./manifest.ts";
-import { configMount, configVolume } from "./pod-parts.ts";
+import { configMount, configVolume, smallHeap } from "./pod-parts.ts";
 import type { InstallSettings } from "./settings.ts";
 
 export const NAMES = "weft-names";
@@ -38,6 +38,7 @@ export function names({ config, imagePullPolicy }: InstallSettings, hash: string
               image: config.image,
               imagePullPolicy,
               args: ["names", "--kubernetes"],
+              env: [smallHeap],
               resources: { requests: { cpu: "20m", memory: "64Mi" } },
               // Port 53 of the node's network needs a capability, and Kubernetes gives capabilities to root alone.
               securityContext: {

@@ -1,4 +1,5 @@
 /** What the pods of control plane and agents have in common. */
+import { SMALL_HEAP_OPTIONS } from "#model/config.ts";
 import { CONFIG_MAP } from "#model/kubernetes-config.ts";
 
 export const CONFIG_FOLDER = "/etc/weft";
@@ -13,6 +14,9 @@ export const whoAmI = [
   field("POD_NAME", "metadata.name"),
   field("POD_NAMESPACE", "metadata.namespace"),
 ] as const;
+
+/** By the environment, because the image's command is one for all. */
+export const smallHeap = { name: "NODE_OPTIONS", value: SMALL_HEAP_OPTIONS.join(" ") } as const;
 
 export function httpProbe(
   path: string,
