@@ -236,7 +236,9 @@ export function upstreamBookinfo(world: () => BookinfoWorld): void {
     await accepted(`${GATEWAY_API}/httproutes/bookinfo`);
     const { status } = await cluster.get<{ status: { addresses: readonly { value: string }[] } }>(`${GATEWAY_API}/gateways/bookinfo-gateway`);
     const [address] = status.addresses;
-    assert.equal(await cluster.statusFromOutside(`http://${address?.value ?? ""}/productpage`), "200");
+    // Who programs the address (a kube-proxy, in profile mesh) hears of it when the status's reader does, and takes a second.
+    const answer = () => cluster.statusFromOutside(`http://${address?.value ?? ""}/productpage`);
+    assert.equal(await eventually(answer, (code) => code === "200"), "200");
     await shows({ anybody: even, isBalanced: true });
   });
 
