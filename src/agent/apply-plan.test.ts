@@ -6,17 +6,11 @@ import { fakeHost } from "#host/fake/fake.ts";
 import { FakeNft } from "#host/fake/nft.ts";
 import { FakeWorld } from "#host/fake/world.ts";
 import type { Host } from "#host/host.ts";
-import type { KubeObject } from "#model/object.ts";
 import { createLog } from "#run/log.ts";
 import { PlanApplier } from "./apply-plan.ts";
+import { nodeWith } from "./test-node.ts";
 
-const NODE = {
-  apiVersion: "v1",
-  kind: "Node",
-  metadata: { name: "node-1" },
-  spec: { podCIDR: "10.244.0.0/24" },
-  status: { addresses: [{ type: "InternalIP", address: "192.168.0.1" }] },
-} as KubeObject;
+const NODE = nodeWith({ podCIDR: "10.244.0.0/24", address: "192.168.0.1" });
 const CLIENT = "10.244.0.5 . 10.96.0.20 . tcp . 80";
 
 /** A node whose agent's rules have remembered a client since they were written. */

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import type { Host } from "#host/host.ts";
 import type { KindId } from "#model/kinds.ts";
 import type { KubeObject } from "#model/object.ts";
-import { startTestNode } from "./test-node.ts";
+import { nodeWith, startTestNode } from "./test-node.ts";
 
 export interface ChurnOptions {
   readonly folder: string;
@@ -33,13 +33,8 @@ export interface ChurnReport {
   readonly mostAtOnce: number;
 }
 
-function nodeWith(podCIDR: string): KubeObject & { spec: { podCIDR: string }; status: object } {
-  const status = { addresses: [{ type: "InternalIP", address: "192.168.99.10" }] };
-  return { apiVersion: "v1", kind: "Node", metadata: { name: "node-1" }, spec: { podCIDR }, status };
-}
-
 export async function churn(host: Host, { folder, namespaces, pods, most, podCIDR }: ChurnOptions): Promise<ChurnReport> {
-  const node = nodeWith(podCIDR);
+  const node = nodeWith({ podCIDR, address: "192.168.99.10" });
   const objects = new Map<string, { kind: KindId; object: KubeObject }>();
   const start = () => startTestNode(host, { folder, node, objects });
   let agent = await start();

@@ -23,6 +23,12 @@ export interface TestNode {
   kill(): void;
 }
 
+/** node-1, as kubelet and the controller manager describe it. */
+export function nodeWith({ podCIDR, address }: { readonly podCIDR: string; readonly address: string }): TestNodeOptions["node"] {
+  const status = { addresses: [{ type: "InternalIP", address }] };
+  return { apiVersion: "v1", kind: "Node", metadata: { name: "node-1" }, spec: { podCIDR }, status } as TestNodeOptions["node"];
+}
+
 export interface TestNodeOptions {
   readonly folder: string;
   /** A Node object with its range; its address is on the host's eth0. */

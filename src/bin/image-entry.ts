@@ -1,6 +1,6 @@
 /**
- * What the image starts: `weft control --kubernetes`, `weft agent --kubernetes`, `weft names --kubernetes`, `weft sidecar`, `weft proxy -c FILE`, or any
- * other command. Runs the program's bundle, which lies beside this one, in this very process.
+ * What the image starts: `weft control --kubernetes`, `weft agent --kubernetes`, `weft names --kubernetes`, `weft sidecar`,
+ * `weft proxy -c FILE`, or any other command. Runs the program's bundle, which lies beside this one, in this very process.
  */
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";

@@ -61,6 +61,26 @@ test("changes are written together, what is known at the end is written at once,
   assert.match(await files.readText(PATH), /version of one/);
 });
 
+test("who closes while a copy is being written waits for it", async () => {
+  const { world, files, load } = await node();
+  const state = await load();
+  state.take("a", () => podWith(resource("one")));
+  let isOnItsWay = false;
+  let isWritten = false;
+  const { writeAtomic } = files;
+  files.writeAtomic = async (...written) => {
+    isOnItsWay = true;
+    await world.clock.sleep(1_000);
+    await writeAtomic.apply(files, written);
+    isWritten = true;
+  };
+  state.changed();
+  await world.drive(world.clock.sleep(5_500));
+  assert.ok(isOnItsWay);
+  await world.drive(state.close());
+  assert.ok(isWritten);
+});
+
 test("a pod that goes leaves no key; one that is not served again yet keeps its own", async () => {
   const { world, files, load } = await node();
   const first = await load();

@@ -99,7 +99,7 @@ export class LastState {
 
   /** With what is known now. */
   async close(): Promise<void> {
-    if (this.#timer !== undefined) await this.#save();
+    await (this.#timer === undefined ? this.#saving : this.#save());
   }
 
   #save(): Promise<void> {

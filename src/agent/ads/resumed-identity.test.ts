@@ -18,22 +18,28 @@ async function lab() {
   const root = await world.drive(newMeshRoot(host));
   const methods = certificateService(meshCa(host, root), () => ({ namespace: "default", serviceAccount: "a" }));
   const options = { pod: "default/a/u", namespace: "default", serviceAccount: "a", log: silentLog, changed: () => undefined };
+  const start = (former?: SavedIdentity) => new Identity(host, { ...options, channel: host.rpc.connect({ address: CONTROL }), former });
   return {
     world,
     serve: () => world.drive(host.rpc.serve({ address: CONTROL, methods })),
-    start: (former?: SavedIdentity) => new Identity(host, { ...options, channel: host.rpc.connect({ address: CONTROL }), former }),
+    start,
+    /** What a former agent had when it ended. */
+    async former(): Promise<SavedIdentity> {
+      const first = start();
+      await world.pass(1_000);
+      const { saved } = first;
+      first.stop();
+      assert.ok(saved);
+      return saved;
+    },
   };
 }
 
 describe("an identity that a former agent had", () => {
   it("is served at once, and renewed within a minute", async () => {
-    const { world, serve, start } = await lab();
+    const { world, serve, start, former } = await lab();
     const control = await serve();
-    const first = start();
-    await world.pass(1_000);
-    const { saved } = first;
-    first.stop();
-    assert.ok(saved);
+    const saved = await former();
     const second = start(saved);
     assert.equal(second.saved, saved);
     assert.ok(second.secrets);
@@ -44,12 +50,9 @@ describe("an identity that a former agent had", () => {
   });
 
   it("is not served when it has ended", async () => {
-    const { world, serve, start } = await lab();
+    const { world, serve, start, former } = await lab();
     const control = await serve();
-    const first = start();
-    await world.pass(1_000);
-    const { saved } = first;
-    first.stop();
+    const saved = await former();
     await world.drive(control.close());
     for (let half = 0; half < 26; half += 1) await world.pass(HOUR_MS / 2);
     const second = start(saved);

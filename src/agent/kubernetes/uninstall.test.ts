@@ -6,20 +6,14 @@ import { fakeHost } from "#host/fake/fake.ts";
 import { FakeNft } from "#host/fake/nft.ts";
 import { FakeMachine } from "#host/fake/processes.ts";
 import { FakeWorld } from "#host/fake/world.ts";
-import type { KubeObject } from "#model/object.ts";
 import { silentLog } from "#run/log.ts";
 import { PlanApplier } from "#agent/apply-plan.ts";
 import { FormerSysctls } from "#agent/former-sysctls.ts";
+import { nodeWith } from "#agent/test-node.ts";
 import { PATHS } from "./node-paths.ts";
 import { runUninstall } from "./uninstall.ts";
 
-const NODE = {
-  apiVersion: "v1",
-  kind: "Node",
-  metadata: { name: "node-1" },
-  spec: { podCIDR: "10.244.0.0/24" },
-  status: { addresses: [{ type: "InternalIP", address: "192.168.0.1" }] },
-} as KubeObject;
+const NODE = nodeWith({ podCIDR: "10.244.0.0/24", address: "192.168.0.1" });
 const FORWARDS = "net.ipv4.ip_forward";
 
 /** A node on which an agent's plan is in force. */

@@ -1,4 +1,7 @@
-/** What only the leader does: statuses of the mesh's kinds, its GatewayClasses, addresses of Gateways and of LoadBalancer Services, the root's publication. */
+/**
+ * What only the leader does: statuses of the mesh's kinds, its GatewayClasses, addresses of Gateways and of LoadBalancer
+ * Services, the root's publication.
+ */
 import type { KeyPair } from "#ca/ca.ts";
 import type { ApiClient } from "#client/client.ts";
 import type { ObjectChange } from "#client/informer.ts";

@@ -219,7 +219,7 @@ export class Exchange extends ExchangeRecord implements RequestHandler, AttemptO
     this.requestWhole = true;
     if (this.#done) return;
     const timeoutMs = this.#forward?.timeoutMs ?? 0;
-    if (timeoutMs > 0 && this.head.upgrade === undefined && !this.#done) this.machine.wheel.set(this.timeout, timeoutMs);
+    if (timeoutMs > 0 && this.head.upgrade === undefined) this.machine.wheel.set(this.timeout, timeoutMs);
     const { attempt } = this;
     if (this.head.hasBody && attempt !== undefined && attempt.attached) attempt.sendEnd(trailers);
   }

@@ -1,7 +1,7 @@
 /**
  * The headers of one message. What came from the wire stays one latin1 text with a table of offsets; what a proxy adds is
- * kept beside it, and what it removes is only marked. So a head is forwarded by copying what stands between the marks (the bytes themselves, as long as they are there), and
- * a header costs a string only when somebody asks for its value.
+ * kept beside it, and what it removes is only marked. So a head is forwarded by copying what stands between the marks (the
+ * bytes themselves, as long as they are there), and a header costs a string only when somebody asks for its value.
  */
 import type { PieceOutput } from "./byte-output.ts";
 import { bitOf, type HeaderName, otherBitOf, spells, uninternedName, writeHeaderLine } from "./header-name.ts";

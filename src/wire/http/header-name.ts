@@ -3,7 +3,7 @@
  * number (a hash that the parser computes while it checks the name's characters) and never by building strings.
  */
 import type { PieceOutput } from "./byte-output.ts";
-import { inOnePiece } from "./latin1.ts";
+import { inOnePiece } from "#lib/latin1.ts";
 
 export interface HeaderName {
   readonly lower: string;

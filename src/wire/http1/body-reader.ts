@@ -123,6 +123,7 @@ export class BodyReader {
     }
     this.#state = WHOLE;
     receiver.onEnd(scanner.block.count > 0 ? scanner.block : undefined);
+    scanner.block.takeBack();
     return behind;
   }
 

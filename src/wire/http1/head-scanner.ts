@@ -5,7 +5,7 @@
  */
 import { HeaderBlock } from "#wire/http/header-block.ts";
 import { hashStep } from "#wire/http/header-name.ts";
-import { latin1 } from "#wire/http/latin1.ts";
+import { latin1 } from "#lib/latin1.ts";
 import { COLON, CR, DEL, HTAB, LF, OCTETS, SP, TOKEN } from "./octets.ts";
 import { type Http1Problem, PROBLEMS } from "./problem.ts";
 

@@ -1,5 +1,5 @@
 /** Reason phrases (RFC 9110 15), and whole status lines made once per status. */
-import { inOnePiece } from "#wire/http/latin1.ts";
+import { inOnePiece } from "#lib/latin1.ts";
 
 const REASONS: Readonly<Record<number, string>> = {
   100: "Continue",

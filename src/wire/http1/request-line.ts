@@ -1,5 +1,5 @@
 /** Reads `METHOD SP TARGET SP HTTP/1.x` and what the target means (RFC 9112 3). */
-import { latin1 } from "#wire/http/latin1.ts";
+import { latin1 } from "#lib/latin1.ts";
 import { AUTHORITY, OCTETS, SP, TARGET, TOKEN } from "./octets.ts";
 import { type Http1Problem, PROBLEMS } from "./problem.ts";
 

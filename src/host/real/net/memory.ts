@@ -4,6 +4,7 @@
  * one large piece for those that have much to say), and where a turn of the event loop gathers what it writes.
  */
 import { nativeMemory } from "#host/real/libc.ts";
+import { writeLatin1 } from "#lib/latin1.ts";
 
 /** Larger reads need fewer turns; 256 KiB measured best for bodies, and still fits a second-level cache. */
 export const READ_BYTES = 262_144;
@@ -33,21 +34,6 @@ const SLOTS_AT = READ_AT + READ_BYTES;
 const OUTBOX_AT = SLOTS_AT + SLOTS * SLOT_BYTES;
 const SEALED_AT = OUTBOX_AT + OUTBOX_BYTES;
 const ALL_BYTES = SEALED_AT + SEALED_BYTES;
-
-/** Node's own method, taken once: the way over `write` looks its encoding up each time. */
-const own: unknown = Reflect.get(Buffer.prototype, "latin1Write");
-
-type Latin1Write = (this: Uint8Array, text: string, at: number) => number;
-
-function isLatin1Write(value: unknown): value is Latin1Write {
-  return typeof value === "function";
-}
-
-const writeLatin1: Latin1Write = isLatin1Write(own)
-  ? own
-  : function (this: Uint8Array, text, at) {
-      return Buffer.prototype.write.call(this, text, at, "latin1");
-    };
 
 let memory: Memory | undefined;
 /** By slot and length. */
@@ -104,7 +90,7 @@ export function fitsOutbox(length: number): boolean {
 /** Must fit. Strings are latin1. */
 export function appendToOutbox(chunk: Uint8Array | string): void {
   if (typeof chunk === "string") {
-    writeLatin1.call(all().text, chunk, OUTBOX_AT + end);
+    writeLatin1(all().text, chunk, OUTBOX_AT + end);
     end += chunk.length;
   } else appendRange(chunk, 0, chunk.length);
 }
