@@ -112,6 +112,15 @@ it("a pod that could pass for its proxy is refused with the field's name, also w
     assert.match(later.status?.message ?? "", /spec\.ephemeralContainers\[0\]\.securityContext\.runAsUser/);
   }));
 
+it("a pod that is not injected may not bring a proxy of its own", () =>
+  scene(async (ask) => {
+    const own = { containers: [{ name: "istio-proxy", image: "x" }] };
+    const refused = [review("plain", pod(own)), review("meshed", pod(own, { name: "a", labels: { "sidecar.istio.io/inject": "false" } }))];
+    for (const each of refused) assert.match(responseIn((await ask(each)).text).status?.message ?? "", /spec\.containers\[0\]\.name: Forbidden/);
+    for (const each of [review("meshed", pod(own)), review("plain", pod({ ...own, hostNetwork: true }))])
+      assert.equal(responseIn((await ask(each)).text).allowed, true);
+  }));
+
 it("what fails is refused in words, and never without an answer", () =>
   scene(async (ask, answers) => {
     const { allowed, status } = responseIn((await ask(review("away", pod()))).text);

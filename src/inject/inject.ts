@@ -7,6 +7,7 @@
  */
 import { injectProxy } from "#compile/inject/inject.ts";
 import type { InjectionForm } from "#compile/inject/inject.ts";
+import type { Injection } from "#compile/inject/injection.ts";
 import { proxyKindOf } from "#compile/inject/proxy-kind.ts";
 import { refusals } from "#compile/inject/proxy-uid.ts";
 import type { Host } from "#host/host.ts";
@@ -82,11 +83,7 @@ async function answer(options: InjectorOptions, uid: string, request: Readonly<R
   const name = `Pod ${pod.metadata.namespace ?? ""}/${pod.metadata.name ?? `${pod.metadata.generateName ?? ""}*`}`;
   try {
     const namespace = await options.namespaceOf(pod.metadata.namespace ?? "");
-    const {
-      pod: injected,
-      problems,
-      warnings,
-    } = asked.isNew ? injectProxy(pod, namespace, options.form) : { pod, problems: proxyKindOf(pod) === undefined ? [] : refusals(pod), warnings: [] };
+    const { pod: injected, problems, warnings } = asked.isNew ? injectProxy(pod, namespace, options.form) : debugged(pod);
     const told = warnings.length === 0 ? {} : { warnings };
     if (problems.length > 0) {
       const message = `the sidecar cannot be injected: ${problems.map(formatProblem).join("; ")}`;
@@ -101,6 +98,10 @@ async function answer(options: InjectorOptions, uid: string, request: Readonly<R
     const message = `the sidecar cannot be injected: ${error instanceof Error ? error.message : String(error)}; a pod with the label sidecar.istio.io/inject: "false" is created without it`;
     return say("failed", { allowed: false, status: { code: 500, reason: "InternalError", message } });
   }
+}
+
+function debugged(pod: Pod): Injection {
+  return { pod, problems: proxyKindOf(pod) === undefined ? [] : refusals(pod), warnings: [] };
 }
 
 interface AskedPod {

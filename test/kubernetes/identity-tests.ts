@@ -40,6 +40,12 @@ export function identityHolds(cluster: Running): void {
     const ask = async ({ namespace = "default", pod, container, node = "node" }: Where, question: object): Promise<string> =>
       (await cluster().get("-n", namespace, "exec", pod, "-c", container, "--", node, "-e", ASK, JSON.stringify(question))).trim();
 
+    const refusalOf = async (pod: Pick<Pod, "metadata" | "spec">): Promise<string> => {
+      const { code, stderr } = await cluster().run(["kubectl", "create", "-f", "-"], { input: JSON.stringify({ apiVersion: "v1", kind: "Pod", ...pod }) });
+      assert.notEqual(code, 0);
+      return stderr;
+    };
+
     test("a proxy gets its own pod's certificate, whatever it says it is", async () => {
       const proxy = (pod: string): Where => ({ pod, container: "istio-proxy", node: OWN_NODE });
       assert.equal(await ask(proxy("victim"), { socket: SOCKET }), `certificate of URI:${VICTIM}`);
@@ -53,8 +59,45 @@ export function identityHolds(cluster: Running): void {
         assert.match(await ask({ pod: "attacker", container: "app" }, { socket: SOCKET, uid, as: VICTIM }), /^refused: /, `uid ${uid}`);
     });
 
-    test("a container that calls itself a proxy is its own pod's at most", async () => {
-      assert.equal(await ask({ pod: "impostor", container: "istio-proxy" }, { socket: SOCKET, as: VICTIM }), `certificate of URI:${ATTACKER}`);
+    test("nobody brings a proxy of his own, and nobody debugs his way into one", async () => {
+      const labels = { "sidecar.istio.io/inject": "false" };
+      const own = { containers: [{ name: "istio-proxy", image: "weft/shell:1", securityContext: { runAsUser: 1337 } }] };
+      assert.match(await refusalOf({ metadata: { name: "impostor", namespace: "default", labels }, spec: own }), /spec\.containers\[0\]\.name/);
+      const seeing = { shareProcessNamespace: true, containers: [{ name: "app", image: "weft/shell:1" }] };
+      assert.match(await refusalOf({ metadata: { name: "seeing", namespace: "default" }, spec: seeing }), /spec\.shareProcessNamespace/);
+      // What the pod says of itself by now does not matter.
+      await cluster().get("-n", "default", "label", "--overwrite", "pod", "attacker", "sidecar.istio.io/inject=false");
+      for (const container of [{ targetContainerName: "istio-proxy" }, { securityContext: { runAsUser: 1337 } }]) {
+        const patch = JSON.stringify({ spec: { ephemeralContainers: [{ name: "late", image: "weft/shell:1", ...container }] } });
+        const patched = ["-n", "default", "patch", "pod", "attacker", "--subresource=ephemeralcontainers", "-p", patch] as const;
+        const { code, stderr } = await cluster().kubectl(...patched);
+        assert.notEqual(code, 0);
+        assert.match(stderr, /spec\.ephemeralContainers\[0\]\./);
+      }
+    });
+
+    test("who sees a proxy's process does not see its memory", async () => {
+      const onlookers = (await cluster().get("-n", "default", "get", "pods", "-l", "app=onlooker", "-o", "name")).trim().split("\n");
+      for (const onlooker of onlookers) {
+        const pod = onlooker.replace("pod/", "");
+        const said = await ask({ pod, container: "app" }, { process: "/opt/weft/sidecar.mjs", uid: 1337 });
+        assert.match(said, /^(?:refused: [0-9]+ processes|there is no such process)$/);
+      }
+      const node = await cluster().get("-n", "default", "get", "pod", "victim", "-o", "jsonpath={.spec.nodeName}");
+      const beside = await cluster().get(
+        "-n",
+        "default",
+        "get",
+        "pods",
+        "-l",
+        "app=onlooker",
+        "--field-selector",
+        `spec.nodeName=${node.trim()}`,
+        "-o",
+        "name",
+      );
+      const said = await ask({ pod: beside.trim().replace("pod/", ""), container: "app" }, { process: "/opt/weft/sidecar.mjs", uid: 1337 });
+      assert.match(said, /^refused: [1-9][0-9]* processes$/);
     });
 
     test("where there is no proxy, in a pod or in the node's network, there is no socket", async () => {
@@ -64,10 +107,7 @@ export function identityHolds(cluster: Running): void {
 
     test("a pod to be injected that asks for the proxy's uid is refused, by the field's name", async () => {
       const spec = { containers: [{ name: "app", image: "weft/shell:1", securityContext: { runAsUser: 1337 } }] };
-      const pod = JSON.stringify({ apiVersion: "v1", kind: "Pod", metadata: { name: "same-uid", namespace: "default" }, spec });
-      const { code, stderr } = await cluster().run(["kubectl", "create", "-f", "-"], { input: pod });
-      assert.notEqual(code, 0);
-      assert.match(stderr, /spec\.containers\[0\]\.securityContext\.runAsUser/);
+      assert.match(await refusalOf({ metadata: { name: "same-uid", namespace: "default" }, spec }), /spec\.containers\[0\]\.securityContext\.runAsUser/);
     });
 
     test("the CA signs for a node what runs there and nothing else, and for no pod that asks itself", async () => {

@@ -11,7 +11,8 @@ import type { Namespace, Pod } from "#model/core.ts";
 import { embeddedForm } from "./embedded-form.ts";
 import { kubernetesForm } from "./kubernetes-form.ts";
 import type { Injection } from "./injection.ts";
-import { askedKind, type ProxyKind } from "./proxy-kind.ts";
+import { forbidden, type Problem } from "#model/problem.ts";
+import { askedKind, PROXY_CONTAINER, proxyKindOf, type ProxyKind } from "./proxy-kind.ts";
 
 const INJECT = "sidecar.istio.io/inject";
 /** Namespaces that the cluster itself lives in; Istio leaves them alone as well. */
@@ -44,6 +45,25 @@ export function chooseInjection(pod: Pod, namespace: Namespace | undefined): Inj
 
 export function injectProxy(pod: Pod, namespace: Namespace | undefined, form: InjectionForm): Injection {
   const choice = chooseInjection(pod, namespace);
-  if (choice.inject === undefined) return { pod, problems: [], warnings: [] };
+  if (choice.inject === undefined) return { pod, problems: form.kind === "kubernetes" ? ownProxy(pod, choice.reason) : [], warnings: [] };
   return form.kind === "embedded" ? embeddedForm(pod, choice.inject) : kubernetesForm(pod, choice.inject, form.image);
+}
+
+/** Agents give what they give a proxy to a container of that name, so nobody brings one; in a node's own network it would get nothing. */
+function ownProxy(pod: Pod, reason: string): readonly Problem[] {
+  const place = pod.metadata.namespace ?? "default";
+  if (proxyKindOf(pod) === undefined || pod.spec.hostNetwork === true || NEVER_INJECTED.includes(place)) return [];
+  const lists = ["initContainers", "containers"] as const;
+  return lists.flatMap((list) =>
+    (pod.spec[list] ?? []).flatMap(({ name }, index) =>
+      name === PROXY_CONTAINER
+        ? [
+            forbidden(
+              `spec.${list}[${index}].name`,
+              `${PROXY_CONTAINER} is the name of the proxy that injection adds, and ${reason}; give the container another name, or the pod the label ${INJECT}: "true"`,
+            ),
+          ]
+        : [],
+    ),
+  );
 }

@@ -12,6 +12,7 @@ import type { Pod } from "#model/core.ts";
 import type { Container, EnvVar } from "#model/pod-parts.ts";
 import { rewriteProbes } from "./app-probes.ts";
 import type { Injection } from "./injection.ts";
+import { keptOf } from "./own-container.ts";
 import { injectedMetadata } from "./pod-metadata.ts";
 import { PROXY_CONTAINER, type ProxyKind } from "./proxy-kind.ts";
 import { PROXY_UID, refusals } from "./proxy-uid.ts";
@@ -25,7 +26,8 @@ export function kubernetesForm(pod: Pod, kind: ProxyKind, image: string): Inject
   const settings = proxySettings(pod);
   const problems = [...refusals(pod), ...settings.problems];
   if (problems.length > 0) return { pod, problems, warnings: [] };
-  const own = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].find(({ name }) => name === PROXY_CONTAINER);
+  const given = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].find(({ name }) => name === PROXY_CONTAINER);
+  const { own, warnings: leftOut } = keptOf(given);
   const probes =
     kind === "sidecar" && settings.rewriteProbes
       ? rewriteProbes(pod, own)
@@ -46,7 +48,7 @@ export function kubernetesForm(pod: Pod, kind: ProxyKind, image: string): Inject
       ? { ...pod.spec, containers: [proxy, ...probes.containers], securityContext: withLowPorts(pod.spec.securityContext) }
       : { ...pod.spec, initContainers: [{ ...proxy, restartPolicy: "Always" }, ...probes.initContainers], containers: probes.containers };
   const injected: Pod = { ...pod, metadata: injectedMetadata(pod, kind === "gateway" ? "containers" : "initContainers"), spec };
-  const warnings = [...settings.warnings, ...probes.warnings, ...ownImage(own, image)];
+  const warnings = [...settings.warnings, ...probes.warnings, ...leftOut, ...ownImage(own, image)];
   return { pod: structurallyEqual(injected, pod) ? pod : injected, problems: [], warnings };
 }
 
@@ -65,9 +67,8 @@ interface ProxyParts {
   readonly resources: NonNullable<Container["resources"]>;
 }
 
-/** A user's own container `istio-proxy` is where Istio lets people change resources, ports and environment: those stay. */
 function proxyContainer({ image, own, forced, resources }: ProxyParts): Container {
-  const { command: _command, restartPolicy: _restartPolicy, ...kept } = own ?? { name: PROXY_CONTAINER };
+  const { restartPolicy: _restartPolicy, ...kept } = own ?? { name: PROXY_CONTAINER };
   const isForced = new Set(forced.map(({ name }) => name));
   const chosen = (own?.env ?? []).filter(({ name }) => !isForced.has(name) && name !== "WEFT_APP_PROBES");
   const env = [

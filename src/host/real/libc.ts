@@ -31,6 +31,7 @@ export interface Libc {
   umount2(target: string, flags: number): number;
   ioctl(fd: number, request: number, argument: Uint8Array): number;
   if_nametoindex(name: string): number;
+  prctl(option: number, a: number, b: number, c: number, d: number): number;
   errno(): number;
 }
 
@@ -78,6 +79,7 @@ function load(): Libc {
     umount2: declare("int umount2(const char *target, int flags)"),
     ioctl: declare("int ioctl(int fd, unsigned long request, void *argument)"),
     if_nametoindex: declare("uint32_t if_nametoindex(const char *name)"),
+    prctl: declare("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)"),
     errno: () => koffi.errno(),
   };
 }

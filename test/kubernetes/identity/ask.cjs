@@ -3,10 +3,11 @@
  * certificate, or how it was refused. CommonJS, because it comes as `node -e`. Its argument is JSON:
  *   {"uid": N}                        become that user first
  *   {"socket": "@weft/xds", "as": ID} the agent's socket of this network namespace, claiming to be ID
+ *   {"process": "sidecar.mjs"}        read the memory of the processes with that in their command line
  *   {"control": "IP:PORT", "ca": PEM, "token": FILE, "pod": "NAMESPACE/NAME/UID", "csr": PEM}   the control plane's CA
  */
 const { X509Certificate } = require("node:crypto");
-const { readFileSync } = require("node:fs");
+const { closeSync, openSync, readdirSync, readFileSync } = require("node:fs");
 const http2 = require("node:http2");
 const net = require("node:net");
 
@@ -61,13 +62,29 @@ function ask(session, path, headers, message) {
   stream.write(framed(message));
 }
 
+function readMemory(word) {
+  const found = readdirSync("/proc").filter((pid) => /^[0-9]+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(word));
+  const own = found.filter((pid) => Number(pid) !== process.pid);
+  if (own.length === 0) say("there is no such process");
+  for (const pid of own) {
+    try {
+      closeSync(openSync(`/proc/${pid}/mem`, "r"));
+    } catch {
+      continue;
+    }
+    say(`the memory of process ${pid}`);
+  }
+  say(`refused: ${own.length} processes`);
+}
+
 setTimeout(() => say("refused: no answer"), PATIENCE_MS);
 try {
   if (asked.uid !== undefined) process.setuid(asked.uid);
 } catch (error) {
   say(`refused: cannot become uid ${asked.uid}: ${error.code}`);
 }
-if (asked.socket !== undefined) {
+if (asked.process !== undefined) readMemory(asked.process);
+else if (asked.socket !== undefined) {
   const socket = net.connect({ path: asked.socket.replace(/^@/, "\0") });
   socket.on("error", (error) => say(`refused: ${error.code}`));
   socket.on("connect", () => {
