@@ -33,14 +33,16 @@ export class Connections {
   }
 }
 
-/** To addresses of Services, answered by who is no endpoint of theirs. */
+/** To addresses of Services, answered by who is no endpoint of theirs. All clients of one in one match: each costs a look at all connections. */
 export function staleConnections(flows: readonly ConntrackFlow[], balanced: readonly BalancedPort[]): ConntrackMatch[] {
   const ports = new Map(balanced.map((port) => [keyOf(port), port]));
-  return flows.filter(({ protocol, originalDestination, replySource }) => {
+  const stale = flows.filter(({ protocol, originalDestination, replySource }) => {
     const port = ports.get(keyOf({ address: originalDestination.ip, protocol, port: originalDestination.port }));
     if (port === undefined || kept(port).has(endpointText(replySource))) return false;
     return replySource.ip !== port.address || (protocol === "udp" && port.endpoints.length > 0);
   });
+  const matches = stale.map(({ protocol, originalDestination, replySource }): ConntrackMatch => ({ protocol, originalDestination, replySource }));
+  return [...new Map(matches.map((match) => [JSON.stringify(match), match])).values()];
 }
 
 export function lostEndpoints(before: readonly BalancedPort[], after: readonly BalancedPort[]): ConntrackMatch[] {

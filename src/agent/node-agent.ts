@@ -32,6 +32,7 @@ import { FlowLog } from "./flow-log.ts";
 import { FormerSysctls, SYSCTLS_FILE } from "./former-sysctls.ts";
 import { LatePods, type PodSandbox } from "./late-pods.ts";
 import { onlyInterception } from "./mesh-plan.ts";
+import { lookForNames } from "./names-there.ts";
 import { servePages, type PagesAccess } from "./pages.ts";
 import { PlanLoop } from "./plan-loop.ts";
 import { policiesKnown } from "./policies-known.ts";
@@ -89,6 +90,7 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
 
   const netlink = host.netlink.open();
   parts.closing("netlink", () => netlink.close());
+  const names = await lookForNames(host, settings);
   const zone = profile === "full" ? await answerNames({ host, netlink, parts, ...options }) : undefined;
 
   const records = new PodRecords(host, `${folder}/pods.json`);
@@ -119,7 +121,7 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
   const connections = new Connections(netlink, log);
   const serviceHealth = new ServiceHealth(host, log);
   parts.closing("service health", () => serviceHealth.close());
-  const planOf = profile === "full" ? (plan: NodePlan) => plan : onlyInterception();
+  const planOf = profile === "full" ? (plan: NodePlan) => names.planOf(plan) : onlyInterception();
   const loop: PlanLoop = new PlanLoop({
     clock: host.clock,
     log,
@@ -136,6 +138,8 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
     },
   });
   parts.closing("plan", () => loop.stop());
+  const following = names.follow(() => loop.changed());
+  parts.closing("names", () => following.close());
 
   const flows = rememberDrops({ host, netlink, parts, metrics, node, plan: () => loop.plan, podAt: (ip) => state.podAt(ip) });
   const pages = await servePages(host, { ...options.pages, world: () => state.world, flows, health, metrics: () => metrics.text() });

@@ -11,6 +11,7 @@
 import type { Host } from "#host/host.ts";
 import type { Log } from "#run/log.ts";
 import type { Running } from "#run/program.ts";
+import { askForCheck, type CheckQuestion, type CheckResult } from "./names-check.ts";
 import { answerNodeNames, type NodeNamesOptions } from "./node-names.ts";
 import { serveDns, type DnsOptions, type DnsServer } from "./server.ts";
 
@@ -26,4 +27,9 @@ export function startNodeNames(
   failed: (error: unknown) => void,
 ): Promise<Running> {
   return answerNodeNames(host, options, log, failed);
+}
+
+/** What a running `startNodeNames` says of itself to another process of its pod. */
+export function checkNodeNames(host: Pick<Host, "net" | "clock">, socket: string, question: CheckQuestion): Promise<CheckResult> {
+  return askForCheck(host, socket, question);
 }

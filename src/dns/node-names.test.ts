@@ -13,7 +13,7 @@ import { questionMessage } from "#wire/dns/question.ts";
 import { startDns, startNodeNames } from "./dns.ts";
 
 const FOLDER = "/run/weft/names";
-const DNS = { ip: "10.96.0.10", port: 53 };
+const DNS = { ip: "10.96.0.10", port: 10253 };
 const NAME = "web.shop.svc.cluster.local";
 const A = 1;
 
@@ -46,7 +46,7 @@ test("names are answered from the file when the agent has written it, and anew w
     (async () => {
       await host.files.makeDirectory(FOLDER);
       const config = { dnsAddress: DNS.ip, clusterDomain: "cluster.local" };
-      const options = { config, zoneFile: `${FOLDER}/zone.json`, resolvers: "/etc/resolv.conf" };
+      const options = { config, zoneFile: `${FOLDER}/zone.json`, resolvers: "/etc/resolv.conf", checks: "/tmp/checks.sock" };
       const names = await startNodeNames(host, options, silentLog, (error) => assert.fail(String(error)));
       assert.equal(await lookUp(host, DNS), "silence", "a name is not denied before anything is known");
       await host.files.writeAtomic(options.zoneFile, JSON.stringify(zone("10.96.0.20")));
@@ -73,7 +73,7 @@ test("an address that cannot be had ends the program", async () => {
       await host.files.writeAtomic(`${FOLDER}/zone.json`, JSON.stringify(zone("10.96.0.20")));
       await host.net.bind({ address: DNS }, () => undefined);
       const config = { dnsAddress: DNS.ip, clusterDomain: "cluster.local" };
-      const options = { config, zoneFile: `${FOLDER}/zone.json`, resolvers: "/etc/resolv.conf" };
+      const options = { config, zoneFile: `${FOLDER}/zone.json`, resolvers: "/etc/resolv.conf", checks: "/tmp/checks.sock" };
       const names = await startNodeNames(host, options, silentLog, (error) => failures.push(error));
       await host.clock.sleep(1_000);
       await names.stop();

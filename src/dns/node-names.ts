@@ -3,15 +3,22 @@
  * here, so no query meets silence while an agent starts again or is replaced by the next version. Of this program two may run
  * at once: they share the address (SO_REUSEPORT), and the old one leaves when the new one is there (ADR 0014).
  *
- * It waits for the agent twice: for the address, which that gives to the node's loopback, and for a first zone.
+ * It is nobody's root, so it does not listen at port 53 but at another one of the same address, which the agent's rules make of
+ * port 53 (compile/services/names-port.ts).
+ *
+ * It waits for the agent three times: for the address, which that gives to the node's loopback, for a first zone, and, before it
+ * is ready, for those rules.
  */
+import { NAMES_PORT } from "#compile/node/settings.ts";
 import type { Host } from "#host/host.ts";
 import { HostError } from "#host/host-error.ts";
 import { resolverAddress, type KubernetesConfig } from "#model/kubernetes-config.ts";
 import type { Log } from "#run/log.ts";
 import { Parts, type Running } from "#run/program.ts";
-import { serveDns, type DnsServer } from "./server.ts";
 import { MachineResolvers } from "./machine-resolvers.ts";
+import { serveChecks } from "./names-check.ts";
+import { OwnQuestion } from "./own-question.ts";
+import { serveDns, type DnsServer } from "./server.ts";
 import { ZoneFile } from "./zone-file.ts";
 
 export interface NodeNamesOptions {
@@ -20,6 +27,8 @@ export interface NodeNamesOptions {
   readonly zoneFile: string;
   /** The node's resolv.conf. */
   readonly resolvers: string;
+  /** Where probes ask it. */
+  readonly checks: string;
 }
 
 const DNS_PORT = 53;
@@ -35,13 +44,20 @@ export async function answerNodeNames(host: NamesHost, options: NodeNamesOptions
   const resolvers = await MachineResolvers.open(host, { path, own: config.dnsAddress });
   parts.closing("resolvers", () => resolvers.close());
   const chosen = config.dnsUpstreams?.split(",").flatMap((each) => resolverAddress(each) ?? []);
+  const own = new OwnQuestion(host, config.clusterDomain);
   const empty = { domain: config.clusterDomain, reverse: [], namespaces: [], names: {} };
+  const listens = { ip: config.dnsAddress, port: NAMES_PORT };
+  let waitsFor: string | undefined = `the names of the cluster in ${zoneFile}, which the node's agent writes`;
+  const asked = { ip: config.dnsAddress, port: DNS_PORT };
+  const checks = await serveChecks(host, options.checks, { own, asked, listens, waitsFor: () => waitsFor });
+  parts.closing("checks", () => checks.close());
   const stopped = new AbortController();
   parts.closing("waiting", () => stopped.abort(new Error("stopped")));
   const answer = (): Promise<DnsServer> =>
     serveDns(host, {
-      address: { ip: config.dnsAddress, port: DNS_PORT },
+      address: listens,
       reusePort: true,
+      first: own.handler,
       upstreams: () => chosen ?? resolvers.current,
       zone: () => zone.current ?? empty,
     });
@@ -49,11 +65,13 @@ export async function answerNodeNames(host: NamesHost, options: NodeNamesOptions
     for (let looks = 0; ; looks += 1) {
       await zone.read();
       if (zone.current !== undefined) {
+        waitsFor = `the address ${config.dnsAddress}, which the node's agent gives to the node`;
         const server = await answer().catch(unlessAbsent);
         if (stopped.signal.aborted) return server?.close();
         if (server !== undefined) {
           parts.closing("dns", () => server.close());
-          log.info("names are answered", { address: config.dnsAddress });
+          waitsFor = undefined;
+          log.info("names are answered", { address: config.dnsAddress, port: NAMES_PORT });
           return;
         }
       }

@@ -15,6 +15,8 @@ export interface DnsOptions {
   /** Who is asked for everything else, at the moment, by IPv4; nobody: it is refused. */
   readonly upstreams: () => readonly SocketAddress[];
   readonly zone: () => DnsZone;
+  /** Asked before the zone. */
+  readonly first?: Handler;
   /** Others of our user may answer at the same address. */
   readonly reusePort?: boolean;
 }
@@ -30,7 +32,8 @@ const TCP_IDLE_MS = 10_000;
 export async function serveDns(host: Pick<Host, "net" | "clock" | "random">, options: DnsOptions): Promise<DnsServer> {
   const forwarder = await openForwarder(host, options.upstreams);
   const foreign: Handler = cached(host.clock, (query) => forwarder.ask(query));
-  const chain = chainOf(options.zone, foreign);
+  const { first } = options;
+  const chain = [...(first === undefined ? [] : [first]), ...chainOf(options.zone, foreign)];
   const { reusePort = false } = options;
   const open: { close(): void | Promise<void> }[] = [forwarder];
   const close = async (): Promise<void> => {

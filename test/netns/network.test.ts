@@ -11,6 +11,7 @@ const programs: readonly { readonly what: string; readonly file: string; readonl
   { what: "services are served where and to whom they should be", file: "services.ts", least: 13 },
   { what: "policies are enforced as an independent evaluator has them", file: "policies.ts", least: 3 },
   { what: "a node's agent wires pods that come and go, and nothing passes before their policies", file: "one-node.ts", least: 4 },
+  { what: "who answers names needs no right to port 53, and policies do not notice", file: "names-port.ts", least: 13 },
   // An ordinary user has one uid.
   { what: "a proxy of Kubernetes is known by its uid", file: "proxy-uid.ts", least: 4, only: "root" },
 ];

@@ -6,7 +6,7 @@
  * what an agent before the last start of the machine left is taken away first. Pods that start meanwhile fail in the
  * plugin, and the runtime tries again.
  */
-import { DEFAULT_SETTINGS, type NodeSettings } from "#compile/node/settings.ts";
+import { DEFAULT_SETTINGS, NAMES_PORT, type NodeSettings } from "#compile/node/settings.ts";
 import { connectApi } from "#client/client.ts";
 import { inClusterAccess, type ApiAccess } from "#client/kubeconfig.ts";
 import type { Host } from "#host/host.ts";
@@ -48,8 +48,9 @@ export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, 
 
   const parts = new Parts({ clock: host.clock, log });
   await host.files.makeDirectory(`${paths.state}/${NAMES_FOLDER}`);
-  // kubelet may have made it for weft-names.
+  // kubelet may have made them for weft-names, which is another user and sees the inner one only.
   await host.files.chmod(paths.state, 0o700);
+  await host.files.chmod(`${paths.state}/${NAMES_FOLDER}`, 0o755);
   await forgetFormerLife(host, paths);
   const plugin = { source: paths.pluginSource, target: paths.plugins };
   await installPlugin(host.files, plugin);
@@ -99,7 +100,7 @@ async function forgetFormerLife({ files }: Pick<Host, "files">, { state, network
 }
 
 async function settingsOf(host: Pick<Host, "netlink">, config: KubernetesConfig, address: string): Promise<NodeSettings> {
-  const { podCIDR, serviceCIDR, loadBalancerCIDR, dnsAddress, clusterDomain, vni } = config;
+  const { podCIDR, serviceCIDR, loadBalancerCIDR, dnsAddress, clusterDomain, vni, profile } = config;
   const { device, mtu } = await findUnderlay(host, address);
   const { loadBalancerCIDR: _, ...defaults } = DEFAULT_SETTINGS;
   return {
@@ -113,6 +114,7 @@ async function settingsOf(host: Pick<Host, "netlink">, config: KubernetesConfig,
     device,
     underlayMtu: mtu,
     proxyKnownBy: "uid",
+    ...(profile === "full" ? { namesPort: NAMES_PORT } : {}),
   };
 }
 

@@ -1,5 +1,6 @@
 /** `weft status` of a Kubernetes cluster, with the user's own rights: what they do not allow is said, and the rest is shown. */
 import { AGENT, CONTROL, SYSTEM } from "#compile/install/manifest.ts";
+import { NAMES } from "#compile/install/names.ts";
 import type { Deployment } from "#model/apps.ts";
 import type { ConfigMap, Node, Pod, Service } from "#model/core.ts";
 import { CONFIG_KEY, CONFIG_MAP, type KubernetesConfig } from "#model/kubernetes-config.ts";
@@ -16,6 +17,8 @@ interface NodeStatus {
   readonly ready: boolean;
   /** Absent: no agent runs there. */
   readonly agentReady?: boolean;
+  /** Absent: nobody answers names there, with profile mesh never one of ours. */
+  readonly namesReady?: boolean;
   readonly pods: number;
   readonly podCIDR: string;
   readonly memoryBytes?: number;
@@ -70,7 +73,7 @@ async function readFacts(cluster: KubernetesCluster): Promise<KubernetesStatus> 
   const nodeFacts = await Promise.all(
     nodes.map(async (node): Promise<NodeStatus> => {
       const { name } = node.metadata;
-      const agent = running.find(({ metadata, spec }) => metadata.namespace === SYSTEM && metadata.labels?.["app"] === AGENT && spec.nodeName === name);
+      const [agentReady, namesReady] = [AGENT, NAMES].map((app) => readyOn(running, app, name));
       const memoryBytes = await agentMemory(
         api,
         agents.find((each) => each.node === name),
@@ -78,7 +81,8 @@ async function readFacts(cluster: KubernetesCluster): Promise<KubernetesStatus> 
       return {
         name,
         ready: hasCondition(node.status?.conditions, "Ready"),
-        ...(agent === undefined ? {} : { agentReady: hasCondition(agent.status?.conditions, "Ready") }),
+        ...(agentReady === undefined ? {} : { agentReady }),
+        ...(namesReady === undefined ? {} : { namesReady }),
         pods: running.filter(({ spec }) => spec.nodeName === name).length,
         podCIDR: node.spec?.podCIDR ?? "-",
         ...(memoryBytes === undefined ? {} : { memoryBytes }),
@@ -94,7 +98,7 @@ async function readFacts(cluster: KubernetesCluster): Promise<KubernetesStatus> 
     api: access.url,
     profile,
     image,
-    ready: waiting.length === 0 && available >= wanted && wanted > 0 && nodeFacts.every((node) => node.ready && node.agentReady === true),
+    ready: waiting.length === 0 && available >= wanted && wanted > 0 && nodeFacts.every((node) => isNodeReady(node, profile)),
     control: { available, wanted, ...(leader === undefined ? {} : { leader }) },
     ...(place === undefined ? {} : { gateway: `http://${place}` }),
     pods: { ready: running.length - waiting.length, total: running.length },
@@ -102,6 +106,16 @@ async function readFacts(cluster: KubernetesCluster): Promise<KubernetesStatus> 
     nodes: nodeFacts,
     warnings: [...waitingTexts(waiting), ...running.flatMap(notHonoured), ...refused],
   };
+}
+
+/** Of a program that has a pod on each node: while one replaces another it is enough that one is. undefined: there is none. */
+function readyOn(running: readonly Pod[], app: string, node: string): boolean | undefined {
+  const pods = running.filter(({ metadata, spec }) => metadata.namespace === SYSTEM && metadata.labels?.["app"] === app && spec.nodeName === node);
+  return pods.length === 0 ? undefined : pods.some(({ status }) => hasCondition(status?.conditions, "Ready"));
+}
+
+function isNodeReady({ ready, agentReady, namesReady }: NodeStatus, profile: string): boolean {
+  return ready && agentReady === true && (profile !== "full" || namesReady === true);
 }
 
 function waitingTexts(waiting: readonly Pod[]): readonly string[] {
@@ -117,10 +131,13 @@ function format({ api, profile, control, gateway, pods, proxies, nodes, warnings
     `${pods.ready} of ${count(pods.total, "pod", "pods")} Ready`,
     `${proxies.ready} of ${count(proxies.total, "proxy", "proxies")} Ready`,
   ].join("   ");
-  const rows = nodes.map(({ name, ready, agentReady, pods: on, podCIDR, memoryBytes }) => [
+  const said = (isReady: boolean | undefined) => (isReady === undefined ? "none" : isReady ? "Ready" : "NotReady");
+  const ofFull = (text: string) => (profile === "full" ? [text] : []);
+  const rows = nodes.map(({ name, ready, agentReady, namesReady, pods: on, podCIDR, memoryBytes }) => [
     name,
-    ready ? "Ready" : "NotReady",
-    agentReady === undefined ? "none" : agentReady ? "Ready" : "NotReady",
+    said(ready),
+    said(agentReady),
+    ...ofFull(said(namesReady)),
     String(on),
     podCIDR,
     memoryBytes === undefined ? "-" : `${Math.round(memoryBytes / 1_048_576)} MB`,
@@ -128,7 +145,7 @@ function format({ api, profile, control, gateway, pods, proxies, nodes, warnings
   const leader = control.leader === undefined ? "" : `, leader ${control.leader}`;
   return [
     `${head}\n`,
-    formatTable([["NODE", "STATE", "AGENT", "PODS", "POD CIDR", "MEMORY"], ...rows]),
+    formatTable([["NODE", "STATE", "AGENT", ...ofFull("NAMES"), "PODS", "POD CIDR", "MEMORY"], ...rows]),
     `control ${control.available} of ${control.wanted} available${leader}\n`,
     gateway === undefined ? "" : `gateway ${gateway}\n`,
     ...warnings.map((warning) => `warn    ${warning}\n`),

@@ -2,7 +2,7 @@
 import { imagineWorld } from "#compile/imagine/imagine.ts";
 import { isNotFound } from "#client/api-error.ts";
 import { connectApi, type ApiClient } from "#client/client.ts";
-import { DEFAULT_SETTINGS } from "#compile/node/settings.ts";
+import { DEFAULT_SETTINGS, NAMES_PORT } from "#compile/node/settings.ts";
 import type { Host } from "#host/host.ts";
 import { isClusterConfig } from "#model/config.ts";
 import { findKind, kindIds, KINDS, type KindId } from "#model/kinds.ts";
@@ -83,6 +83,7 @@ async function settingsOf(api: ApiClient): Promise<WhySettings> {
     clusterDomain,
     vni,
     proxyKnownBy: "uid",
+    ...(profile === "full" ? { namesPort: NAMES_PORT } : {}),
     ...(loadBalancerCIDR === undefined ? {} : { loadBalancerCIDR }),
   };
 }

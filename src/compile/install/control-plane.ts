@@ -1,6 +1,6 @@
 /** weft-control: xDS, the CA, the injector. In its node's network, because the API server must reach it before any pod network is there. */
 import { CONFIG_HASH_ANNOTATION, CONTROL, own, SYSTEM, type Manifest } from "./manifest.ts";
-import { configMount, configVolume, httpProbe, smallHeap, whoAmI } from "./pod-parts.ts";
+import { configMount, configVolume, httpProbe, smallHeap, unprivileged, whoAmI } from "./pod-parts.ts";
 import type { InstallSettings } from "./settings.ts";
 
 const LABELS = { app: CONTROL };
@@ -50,7 +50,7 @@ function deployment({ config, control, imagePullPolicy }: InstallSettings, hash:
           hostNetwork: true,
           dnsPolicy: "Default",
           priorityClassName: "system-cluster-critical",
-          securityContext: { runAsNonRoot: true, runAsUser: USER, runAsGroup: USER, fsGroup: USER, seccompProfile: { type: "RuntimeDefault" } },
+          securityContext: { ...unprivileged.pod, runAsUser: USER, runAsGroup: USER, fsGroup: USER },
           // It starts before nodes are ready: they become so by the agent, which needs it.
           tolerations: [
             { key: "node.kubernetes.io/not-ready", operator: "Exists", effect: "NoSchedule" },
@@ -75,7 +75,7 @@ function deployment({ config, control, imagePullPolicy }: InstallSettings, hash:
               livenessProbe: httpProbe("/healthz", METRICS_PORT, { periodSeconds: 10, failureThreshold: 18, timeoutSeconds: 10 }),
               readinessProbe: httpProbe("/readyz", METRICS_PORT, { periodSeconds: 2, failureThreshold: 3 }),
               resources: { requests: { cpu: "100m", memory: "160Mi" } },
-              securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },
+              securityContext: unprivileged.container,
               volumeMounts: [configMount, { name: "tmp", mountPath: "/tmp" }],
             },
           ],

@@ -1,4 +1,4 @@
-/** What the pods of control plane and agents have in common. */
+/** What the pods of Weft's programs have in common. */
 import { SMALL_HEAP_OPTIONS } from "#model/config.ts";
 import { CONFIG_MAP } from "#model/kubernetes-config.ts";
 
@@ -14,6 +14,12 @@ export const whoAmI = [
   field("POD_NAME", "metadata.name"),
   field("POD_NAMESPACE", "metadata.namespace"),
 ] as const;
+
+/** What a pod is that does nothing with its node: all but the agents. A user is added to it. */
+export const unprivileged = {
+  pod: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
+  container: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },
+} as const;
 
 /** By the environment, because the image's command is one for all. */
 export const smallHeap = { name: "NODE_OPTIONS", value: SMALL_HEAP_OPTIONS.join(" ") } as const;

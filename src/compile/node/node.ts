@@ -12,6 +12,7 @@ import { GUARD_DROPS, guardTable } from "#compile/routes/guard.ts";
 import { compileRoutes, placeOf, podSide, wirePod, type NodeRoutes } from "#compile/routes/routes.ts";
 import { compileHostPorts, type HostPorts } from "#compile/services/host-ports.ts";
 import { compileService, type ServiceRules } from "#compile/services/service-rules.ts";
+import { namesBalanced } from "#compile/services/names-port.ts";
 import { servicesTable } from "#compile/services/services.ts";
 import { sliceService } from "#compile/world-tables.ts";
 import type { EndpointSlice } from "#model/discovery.ts";
@@ -115,11 +116,18 @@ export function joinNode(reader: NodeReader, { node, settings }: NodeQuestion, p
       ...side.sysctls,
       ...pods.map((pod, i) => ({ key: `net.ipv4.conf.${pod.hostLink}.route_localnet`, value: hostPorts[i]?.loopback === true ? "1" : "0" })),
     ],
-    tables: [guardTable(pods, [...new Set(nodeAddresses)].sort()), servicesTable(services, pairs, settings), policyTable(policies, isolations, pairs)],
+    tables: [
+      guardTable(pods, [...new Set(nodeAddresses)].sort()),
+      servicesTable(services, pairs, settings),
+      policyTable(policies, isolations, pairs, settings),
+    ],
     pods,
     zone: pieces.zone(),
     loadBalancerAddresses: services.flatMap((part) => part.loadBalancerAddresses),
-    balanced: services.flatMap((part) => part.balanced),
+    balanced: namesBalanced(
+      settings,
+      services.flatMap((part) => part.balanced),
+    ),
     healthChecks: services.flatMap((part) => part.healthChecks),
     drops: { ...GUARD_DROPS, ...Object.fromEntries(isolations.map(({ prefix, drop }) => [prefix, drop])) },
     notes: notesOf(services, isolations, reader),

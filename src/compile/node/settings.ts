@@ -7,6 +7,8 @@ export interface NodeSettings {
   readonly loadBalancerCIDR?: string;
   /** Every node answers DNS at this address. */
   readonly dnsAddress: string;
+  /** Where at this address who answers listens, when that is not port 53: packets get this port. */
+  readonly namesPort?: number;
   readonly clusterDomain: string;
   readonly vni: number;
   /** The device on the underlay. */
@@ -37,6 +39,12 @@ export interface LocalPod {
   /** File of its network namespace. */
   readonly netns?: string;
 }
+
+/**
+ * Where weft-names listens on nodes of Kubernetes, at the DNS address only. No port that a user may use is special to the kernel,
+ * so it is one that nothing known uses, below those of NodePorts (30000) and of connections that go out (32768).
+ */
+export const NAMES_PORT = 10253;
 
 export const VXLAN_DEVICE = "weft-vxlan";
 /** RFC 7348. */

@@ -9,8 +9,8 @@
  */
 import { comment, nftName } from "#compile/node/naming.ts";
 import type { NodeReader } from "#compile/node/pods.ts";
-import { DROP_LOG_GROUP, type LocalPod } from "#compile/node/settings.ts";
-import { inSet, is, type Chain, type MapElement, type Rule, type SetElement, type Table } from "#lib/nft-ruleset.ts";
+import { DROP_LOG_GROUP, type LocalPod, type NodeSettings } from "#compile/node/settings.ts";
+import { inSet, is, isNot, type Chain, type MapElement, type Rule, type SetElement, type Table } from "#lib/nft-ruleset.ts";
 import { objectKey } from "#model/object.ts";
 import type { DropReason } from "#model/plan/node-plan.ts";
 import { formatProvenance, type Provenance } from "#model/provenance.ts";
@@ -80,7 +80,12 @@ function isolation(local: LocalPod, direction: Direction, keys: readonly string[
 }
 
 /** `selves`: (address, address) of the node's pods. */
-export function policyTable(policies: ReadonlyMap<string, PolicyRules>, isolations: readonly Isolation[], selves: readonly SetElement[]): Table {
+export function policyTable(
+  policies: ReadonlyMap<string, PolicyRules>,
+  isolations: readonly Isolation[],
+  selves: readonly SetElement[],
+  settings: Pick<NodeSettings, "dnsAddress" | "namesPort">,
+): Table {
   const used = new Set(isolations.flatMap((each) => each.policies.map((key) => policyChain(key, each.direction))));
   const chains = [...policies.values()].flatMap((part) => part.chains).filter(({ name }) => used.has(name));
   const setNames = new Set(
@@ -103,9 +108,25 @@ export function policyTable(policies: ReadonlyMap<string, PolicyRules>, isolatio
       ...isolations.map((each) => each.chain),
       { name: "egress-forward", base: { type: "filter", hook: "forward", priority: 0, policy: "accept" }, rules: check("egress") },
       { name: "ingress-forward", base: { type: "filter", hook: "forward", priority: 10, policy: "accept" }, rules: check("ingress") },
-      { name: "egress-input", base: { type: "filter", hook: "input", priority: 0, policy: "accept" }, rules: check("egress") },
+      ...toTheNode(settings),
     ],
   };
+}
+
+/**
+ * Questions to the cluster's DNS get another port on their way in (compile/services/names-port.ts), and policies speak of the
+ * port that was asked: they are decided before (-100), each packet anew as all others.
+ */
+function toTheNode({ dnsAddress, namesPort }: Pick<NodeSettings, "dnsAddress" | "namesPort">): Chain[] {
+  const input = { type: "filter", hook: "input", priority: 0, policy: "accept" } as const;
+  if (namesPort === undefined) return [{ name: "egress-input", base: input, rules: check("egress") }];
+  const prerouting = { type: "filter", hook: "prerouting", priority: -105, policy: "accept" } as const;
+  const decide: Rule["statements"] = [{ kind: "goto", chain: "egress-to-node" }];
+  return [
+    { name: "egress-to-node", rules: check("egress") },
+    { name: "egress-names", base: prerouting, rules: [{ matches: [is("ip daddr", dnsAddress)], statements: decide }] },
+    { name: "egress-input", base: input, rules: [{ matches: [isNot("ip daddr", dnsAddress)], statements: decide }] },
+  ];
 }
 
 function check(direction: Direction): Rule[] {

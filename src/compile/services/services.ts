@@ -11,6 +11,7 @@ import { cidr, contains, ip } from "#lib/ip.ts";
 import { inSet, is, isNot, notInSet, type Chain, type MapElement, type Rule, type SetElement, type Table } from "#lib/nft-ruleset.ts";
 import { VXLAN_DEVICE, type NodeSettings } from "#compile/node/settings.ts";
 import { balanceChain, balanceChainName, CLIENTS_MAP, PORT_KEY, STICKY_KEY } from "./balance-chains.ts";
+import { namesMaps, namesRefusal, namesTranslation } from "./names-port.ts";
 import { ELSEWHERE_CHAIN, REFUSE_CHAIN, RESTRICTED_CHAIN, type ServiceElements, type ServiceRules } from "./service-rules.ts";
 
 export const SERVICES_TABLE = "weft-services";
@@ -56,6 +57,7 @@ export function servicesTable(parts: readonly ServiceRules[], hairpins: readonly
       { name: "inside", key: PORT_KEY, numbered: false, data: "verdict", elements: all("inside") },
       { name: "refused", key: PORT_KEY, numbered: false, data: "verdict", elements: refused },
       { name: "restricted", key: PORT_KEY, numbered: false, data: "verdict", elements: all("restricted") },
+      ...namesMaps(settings),
     ],
     chains: [...[...chains.keys()].sort().flatMap((name) => chains.get(name) ?? []), ...refusals(), ...hooks(settings)],
   };
@@ -93,6 +95,7 @@ function hooks(settings: NodeSettings): Chain[] {
   const own: Rule = { matches: [is("ip daddr", settings.dnsAddress)], statements: [{ kind: "accept" }], comment: "the node itself answers DNS" };
   const check: Rule[] = [{ matches: [], statements: [lookUp("restricted")] }];
   const translate = (fromInside: Rule["matches"]): Rule[] => [
+    ...namesTranslation(settings),
     own,
     { matches: fromInside, statements: [lookUp("inside")] },
     { matches: [], statements: [lookUp("services")] },
@@ -111,7 +114,11 @@ function hooks(settings: NodeSettings): Chain[] {
       rules: translate([is("ip saddr", settings.podCIDR)]),
     },
     { name: "translate-own", base: { type: "nat", hook: "output", priority: -100, policy: "accept" }, rules: translate([]) },
-    { name: "refuse-arriving", base: { type: "filter", hook: "prerouting", priority: -90, policy: "accept" }, rules: refuse },
+    {
+      name: "refuse-arriving",
+      base: { type: "filter", hook: "prerouting", priority: -90, policy: "accept" },
+      rules: [...namesRefusal(settings, REFUSE_CHAIN), ...refuse],
+    },
     { name: "refuse-own", base: { type: "filter", hook: "output", priority: -90, policy: "accept" }, rules: refuse },
     {
       name: "valid",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { compileNode } from "#compile/node/node.ts";
-import { DEFAULT_SETTINGS } from "#compile/node/settings.ts";
+import { DEFAULT_SETTINGS, NAMES_PORT, type NodeSettings } from "#compile/node/settings.ts";
 import { formatProvenance } from "#model/provenance.ts";
 import { objectKey, type KubeObject } from "#model/object.ts";
 import { worldReader, type World } from "#model/world.ts";
@@ -52,11 +52,11 @@ const base: KubeObject[] = [
   slice("self", [A]),
 ];
 
-function walk(objects: readonly KubeObject[], question: PacketQuestion): PacketOutcome[] {
+function walk(objects: readonly KubeObject[], question: PacketQuestion, more: Partial<NodeSettings> = {}): PacketOutcome[] {
   const world = Object.fromEntries(
     [...Map.groupBy(objects, ({ kind }) => kind)].map(([kind, list]) => [kind, new Map(list.map((each) => [objectKey(each), each]))]),
   ) as World;
-  const plans = ["node-1", "node-2"].map((name) => compileNode(worldReader(world), { node: name, settings: DEFAULT_SETTINGS }));
+  const plans = ["node-1", "node-2"].map((name) => compileNode(worldReader(world), { node: name, settings: { ...DEFAULT_SETTINGS, ...more } }));
   return walkPacket(plans, question);
 }
 
@@ -271,4 +271,25 @@ test("a rule that points at nothing is an error, not an answer", () => {
     () => passHook([table], "input", { packet: { source: A, destination: B, protocol: "tcp", port: 1, mark: 0 }, share: 1, verdict: "accept", trace: [] }),
     /no chain gone/,
   );
+});
+
+test("a question to DNS gets the port of who answers on the node after policies have seen port 53", () => {
+  const only53 = policy("only-53", {
+    podSelector: { matchLabels: { app: "a" } },
+    policyTypes: ["Egress"],
+    egress: [{ ports: [{ port: 53, protocol: "UDP" }] }],
+  });
+  const asked = (objects: readonly KubeObject[], protocol: "tcp" | "udp", port = 53) => {
+    const [outcome] = walk([...base, ...objects], ask("a", "10.96.0.10", port, { protocol }), { namesPort: NAMES_PORT });
+    return outcome ?? assert.fail();
+  };
+  const hops = ({ hops: all }: PacketOutcome) =>
+    all.filter(({ hop }) => hop !== "neighbour").map(({ hop, by }) => `${hop}${by === undefined ? "" : ` by ${formatProvenance(by)}`}`);
+  assert.equal(told(asked([], "udp")), `node-1:${NAMES_PORT} from ${A}`);
+  assert.deepEqual(hops(asked([], "udp")), ["service", "policy out"]);
+  assert.equal(told(asked([only53], "udp")), `node-1:${NAMES_PORT} from ${A}`);
+  assert.deepEqual(hops(asked([only53], "udp")), ["policy out by NetworkPolicy default/only-53 spec.egress[0]", "service"]);
+  assert.equal(told(asked([only53], "tcp")), "no answer at policy out by NetworkPolicy default/only-53");
+  assert.equal(told(asked([closed], "udp")), "no answer at policy out by NetworkPolicy default/closed");
+  assert.equal(told(asked([], "udp", NAMES_PORT)), "connection refused at service");
 });

@@ -151,7 +151,8 @@ class Walk {
       ];
     return this.#through(plan.tables, "prerouting", inNewNamespace(start), (way) => {
       if (way.passage.verdict !== "accept") return [refused(plan, way, { kind: "node", node: plan.node }, "service")];
-      return this.#route(plan, { ...way, hops: [...way.hops, ...serviceHops(plan, start, way)] }, visited, true);
+      const decided = decidedEarly(way) ? policyHops(plan, way) : way;
+      return this.#route(plan, { ...decided, hops: [...decided.hops, ...serviceHops(plan, start, way)] }, visited, true);
     });
   }
 
@@ -291,10 +292,16 @@ function serviceHops(plan: NodePlan, before: Travelling, after: Travelling): Hop
   return [hop("service", text, "modelled", { by: by[0] })];
 }
 
+/** What is rewritten on its way into the node is decided before: by a policy that the packet has passed already. */
+function decidedEarly(way: Travelling): boolean {
+  return way.passage.trace.some(({ effect, chain }) => effect === "accept" && chain.startsWith("egress-"));
+}
+
 /** One hop for each direction in which a policy isolates the pod. */
 function policyHops(plan: NodePlan, way: Travelling): Travelling {
   const hops = (["egress", "ingress"] as const).map((direction) => {
     const name = direction === "egress" ? "policy out" : "policy in";
+    if (direction === "egress" && way.hops.some((each) => each.hop === name)) return undefined;
     const accepted = way.passage.trace.find(({ effect, chain }) => effect === "accept" && chain.startsWith(`${direction}-policy-`));
     if (accepted !== undefined) return hop(name, "allowed", "modelled", { by: noted(plan, accepted.comment) });
     const self = way.passage.trace.find(({ effect, chain }) => effect === "accept" && chain.startsWith(`${direction}-`));
