@@ -148,6 +148,28 @@ const QUESTIONS = `
   }, 100);
   process.stdin.resume().on("end", () => { clearInterval(timer); setTimeout(() => { console.log(JSON.stringify({ asked, answered, lost })); process.exit(); }, 700); });`;
 
+/** What kernels say of the programs that are installed: all but the agent's. */
+export function programsAreNobody(cluster: Running): void {
+  test("of Weft's programs all but the agents run as nobody, without a capability", { timeout: 60_000 }, async () => {
+    const pods = [
+      ["weft-system", "weft-names"],
+      ["weft-system", "weft-control"],
+      ["istio-system", "istio-ingressgateway"],
+    ] as const;
+    const script = 'console.log(require("fs").readFileSync("/proc/1/status", "latin1").replaceAll("\\t", " "))';
+    for (const [namespace, app] of pods) {
+      const names = (await cluster().get("-n", namespace, "get", "pods", "-l", `app=${app}`, "-o", "jsonpath={.items[*].metadata.name}")).split(" ");
+      assert.ok(names[0] !== "", `no pod of ${app}`);
+      for (const name of names) {
+        const status = await cluster().get("-n", namespace, "exec", name, "--", "/opt/weft/bin/node", "-e", script);
+        for (const line of ["CapPrm: 0000000000000000", "CapEff: 0000000000000000", "CapBnd: 0000000000000000", "NoNewPrivs: 1", "Seccomp: 2"])
+          assert.ok(status.includes(line), `${name} has not "${line}": ${status}`);
+        assert.match(status, /^Uid: [1-9]\d* [1-9]\d* [1-9]\d* [1-9]\d*$/m, name);
+      }
+    }
+  });
+}
+
 export function namesStay(cluster: Running): void {
   test("names are answered while agents, and those who answer, are replaced", { timeout: 300_000 }, async (t) => {
     const { nodes } = cluster();

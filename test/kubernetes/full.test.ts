@@ -1,6 +1,6 @@
 /** Profile full: a cluster that has no network at all until Weft brings it. */
 import type { Footprint } from "#tools/kubernetes/footprint.ts";
-import { agentsWriteOfTheirOwnNode, namesStay, proxiesStartWithoutControl } from "./agent-tests.ts";
+import { agentsWriteOfTheirOwnNode, namesStay, programsAreNobody, proxiesStartWithoutControl } from "./agent-tests.ts";
 import { upstreamBookinfoHolds } from "./bookinfo-tests.ts";
 import { identityHolds } from "./identity-tests.ts";
 import { leaderMayDie, nothingIsWrittenAtRest } from "./control-tests.ts";
@@ -21,6 +21,7 @@ onKubernetes("weft as the network, the services, the names and the mesh of Kuber
   identityHolds(cluster);
   definitionsRefuse(cluster);
   agentsWriteOfTheirOwnNode(cluster);
+  programsAreNobody(cluster);
   namesStay(cluster);
   proxiesStartWithoutControl(cluster);
   upstreamBookinfoHolds(cluster);

@@ -55,7 +55,8 @@ export function names({ config, imagePullPolicy }: InstallSettings, hash: string
               // For as long as the node's agent may need: to fail would only start it anew.
               startupProbe: { ...check("ready", "--wait", "20"), periodSeconds: 1, timeoutSeconds: 30, failureThreshold: 1000 },
               readinessProbe: { ...check("ready"), periodSeconds: 30, timeoutSeconds: 10, failureThreshold: 3 },
-              livenessProbe: { ...check("alive"), periodSeconds: 60, timeoutSeconds: 20, failureThreshold: 3 },
+              // Patient: a node without a CPU to spare needs its names, and a start would not make it faster.
+              livenessProbe: { ...check("alive"), periodSeconds: 60, timeoutSeconds: 60, failureThreshold: 5 },
               resources: { requests: { cpu: "20m", memory: "64Mi" } },
               securityContext: unprivileged.container,
               volumeMounts: [configMount, { name: "names", mountPath: FOLDER, readOnly: true }, { name: "tmp", mountPath: OWN_FOLDER }],
