@@ -37,8 +37,8 @@ async function readFlows(cluster: ChosenCluster): Promise<{ records: FlowRecord[
       try {
         return await cluster.api.get<readonly FlowRecord[]>(page("flows?verdict=dropped"));
       } catch (error) {
-        const why = isForbidden(error) ? missingRight("read what agents saw", PAGES_RIGHT) : error instanceof Error ? error.message : String(error);
-        missing.push(`Node ${node}: its agent does not tell its drops: ${why}`);
+        if (isForbidden(error)) throw new CliError(missingRight("read what agents saw", PAGES_RIGHT));
+        missing.push(`Node ${node}: its agent does not tell its drops: ${error instanceof Error ? error.message : String(error)}`);
         return [];
       }
     }),

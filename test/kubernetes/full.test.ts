@@ -6,6 +6,7 @@ import { identityHolds } from "./identity-tests.ts";
 import { leaderMayDie, nothingIsWrittenAtRest } from "./control-tests.ts";
 import { definitionsRefuse } from "./definition-tests.ts";
 import { onKubernetes } from "./on-kubernetes.ts";
+import { plainUsersMayAsk } from "./reader-tests.ts";
 import { demoHolds, installs, jobEnds, probesOfStrictPods, uninstallLeavesNothing } from "./shared-tests.ts";
 
 onKubernetes("weft as the network, the services, the names and the mesh of Kubernetes", "full", (cluster) => {
@@ -20,6 +21,7 @@ onKubernetes("weft as the network, the services, the names and the mesh of Kuber
   probesOfStrictPods(cluster);
   identityHolds(cluster);
   definitionsRefuse(cluster);
+  plainUsersMayAsk(cluster);
   agentsWriteOfTheirOwnNode(cluster);
   programsAreNobody(cluster);
   namesStay(cluster);

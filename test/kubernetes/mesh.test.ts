@@ -5,6 +5,7 @@ import { upstreamBookinfoHolds } from "./bookinfo-tests.ts";
 import { leaderMayDie, nothingIsWrittenAtRest } from "./control-tests.ts";
 import { definitionsRefuse } from "./definition-tests.ts";
 import { onKubernetes } from "./on-kubernetes.ts";
+import { plainUsersMayAsk } from "./reader-tests.ts";
 import { demoHolds, installs, jobEnds, probesOfStrictPods, uninstallLeavesNothing } from "./shared-tests.ts";
 
 onKubernetes("weft as the mesh behind another network", "mesh", (cluster) => {
@@ -18,6 +19,7 @@ onKubernetes("weft as the mesh behind another network", "mesh", (cluster) => {
   jobEnds(cluster);
   probesOfStrictPods(cluster);
   definitionsRefuse(cluster);
+  plainUsersMayAsk(cluster);
   agentsWriteOfTheirOwnNode(cluster);
   latePodsAreJoined(cluster);
   proxiesStartWithoutControl(cluster);

@@ -1,5 +1,6 @@
-/** A refusal in a person's words: which right is missing, and how to look for it. */
+/** A refusal in a person's words: which right is missing, how to look for it, and what gives it. */
 import { ApiRefusal } from "#client/api-error.ts";
+import { READER } from "#compile/install/manifest.ts";
 
 export function isForbidden(error: unknown): boolean {
   return error instanceof ApiRefusal && error.status.code === 403;
@@ -10,5 +11,9 @@ export function missingRight(to: string, right: string): string {
   const [verb = "", resource = "", ...rest] = right.split(" ");
   const namespace = rest.at(-1);
   const flag = namespace === undefined ? "" : ` -n ${namespace}`;
-  return `to ${to}, you need the right to ${right}; look:  kubectl auth can-i ${verb} ${resource}${flag}`;
+  const binding = namespace === undefined ? `clusterrolebinding NAME --clusterrole=${READER}` : `rolebinding NAME${flag} --role=${READER}`;
+  return [
+    `to ${to}, you need the right to ${right}; look:  kubectl auth can-i ${verb} ${resource}${flag}`,
+    `whoever administers the cluster gives it by  kubectl create ${binding} --user=YOU`,
+  ].join("\n      ");
 }

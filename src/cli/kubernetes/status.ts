@@ -29,12 +29,14 @@ interface KubernetesStatus {
   readonly profile: string;
   readonly image: string;
   readonly ready: boolean;
-  readonly control: { readonly available: number; readonly wanted: number; readonly leader?: string };
+  readonly control?: { readonly available: number; readonly wanted: number; readonly leader?: string };
   readonly gateway?: string;
   readonly pods: { readonly ready: number; readonly total: number };
   readonly proxies: { readonly ready: number; readonly total: number };
   readonly nodes: readonly NodeStatus[];
   readonly warnings: readonly string[];
+  /** Rights that the user has not got: what they would have shown is not there. */
+  readonly missing: readonly string[];
 }
 
 /** More would be a page of what one `kubectl get pods` shows better. */
@@ -43,25 +45,31 @@ const MOST_PODS = 8;
 export async function kubernetesStatus(context: CliContext, cluster: KubernetesCluster, output: string | undefined): Promise<number> {
   const facts = await readFacts(cluster);
   context.terminal.out(output === "json" ? `${JSON.stringify(facts, undefined, 2)}\n` : format(facts));
-  return facts.ready ? 0 : 1;
+  for (const text of facts.missing) context.terminal.err(`weft: ${text}\n`);
+  return facts.missing.length > 0 ? 2 : facts.ready ? 0 : 1;
 }
 
 async function readFacts(cluster: KubernetesCluster): Promise<KubernetesStatus> {
   const { api, access } = cluster;
-  const allowed = async <T>(right: string, ask: Promise<T>): Promise<T> =>
+  const missing: string[] = [];
+  const allowed = async <T>(what: string, right: string, ask: Promise<T>): Promise<T | undefined> =>
     ask.catch((error: unknown) => {
-      throw isForbidden(error) ? new CliError(missingRight("see the status", right)) : error;
+      if (!isForbidden(error)) throw error;
+      missing.push(missingRight(`see ${what}`, right));
+      return undefined;
     });
-  const config = await allowed(`get configmaps in namespace ${SYSTEM}`, api.find<ConfigMap>(`/api/v1/namespaces/${SYSTEM}/configmaps/${CONFIG_MAP}`));
+  const config = await api.find<ConfigMap>(`/api/v1/namespaces/${SYSTEM}/configmaps/${CONFIG_MAP}`).catch((error: unknown) => {
+    throw isForbidden(error) ? new CliError(missingRight("see the status", `get configmaps in namespace ${SYSTEM}`)) : error;
+  });
   const text = config?.data?.[CONFIG_KEY];
   if (text === undefined) throw new CliError(`Weft is not installed on ${access.url}; install it:  weft install --wait`, 1);
   const { profile, image, rootNamespace } = JSON.parse(text) as KubernetesConfig;
   const system = `/apis/apps/v1/namespaces/${SYSTEM}`;
-  const [nodes, pods, agents, control, lease, gateway, refused] = await Promise.all([
-    allowed("list nodes", api.list<Node>("/api/v1/nodes")),
-    allowed("list pods", api.list<Pod>("/api/v1/pods")),
-    agentsOf(cluster),
-    allowed(`get deployments.apps in namespace ${SYSTEM}`, api.find<Deployment>(`${system}/deployments/${CONTROL}`)),
+  const [nodes = [], pods = [], agents, deployment, lease, gateway, refused] = await Promise.all([
+    allowed("nodes", "list nodes", api.list<Node>("/api/v1/nodes")),
+    allowed("pods", "list pods", api.list<Pod>("/api/v1/pods")),
+    agentsOf(cluster).catch(() => []),
+    allowed("the control plane", `get deployments.apps in namespace ${SYSTEM}`, api.find<Deployment>(`${system}/deployments/${CONTROL}`)),
     api
       .find<{ readonly spec?: { readonly holderIdentity?: string } }>(`/apis/coordination.k8s.io/v1/namespaces/${SYSTEM}/leases/${CONTROL}`)
       .catch(() => undefined),
@@ -89,22 +97,21 @@ async function readFacts(cluster: KubernetesCluster): Promise<KubernetesStatus> 
       };
     }),
   );
-  const wanted = control?.spec.replicas ?? 0;
-  const available = control?.status?.availableReplicas ?? 0;
-  const leader = lease?.spec?.holderIdentity;
+  const control = deployment === undefined ? undefined : controlFacts(deployment, lease?.spec?.holderIdentity);
   const address = gateway?.status?.loadBalancer?.ingress?.[0];
   const place = address?.ip ?? address?.hostname;
   return {
     api: access.url,
     profile,
     image,
-    ready: waiting.length === 0 && available >= wanted && wanted > 0 && nodeFacts.every((node) => isNodeReady(node, profile)),
-    control: { available, wanted, ...(leader === undefined ? {} : { leader }) },
+    ready: waiting.length === 0 && control?.ready === true && nodeFacts.every((node) => isNodeReady(node, profile)),
+    ...(control === undefined ? {} : { control: control.facts }),
     ...(place === undefined ? {} : { gateway: `http://${place}` }),
     pods: { ready: running.length - waiting.length, total: running.length },
     proxies: countProxies(running),
     nodes: nodeFacts,
     warnings: [...waitingTexts(waiting), ...running.flatMap(notHonoured), ...refused],
+    missing: missing.sort(),
   };
 }
 
@@ -118,6 +125,12 @@ function isNodeReady({ ready, agentReady, namesReady }: NodeStatus, profile: str
   return ready && agentReady === true && (profile !== "full" || namesReady === true);
 }
 
+function controlFacts({ spec, status }: Deployment, leader: string | undefined): { ready: boolean; facts: NonNullable<KubernetesStatus["control"]> } {
+  const wanted = spec.replicas ?? 0;
+  const available = status?.availableReplicas ?? 0;
+  return { ready: available >= wanted && wanted > 0, facts: { available, wanted, ...(leader === undefined ? {} : { leader }) } };
+}
+
 function waitingTexts(waiting: readonly Pod[]): readonly string[] {
   const shown = waiting.slice(0, MOST_PODS).map((pod) => `Pod ${pod.metadata.namespace ?? ""}/${describePod(pod)}`);
   return waiting.length > MOST_PODS ? [...shown, `${waiting.length - MOST_PODS} more pods are not Ready`] : shown;
@@ -127,7 +140,7 @@ function format({ api, profile, control, gateway, pods, proxies, nodes, warnings
   const head = [
     `cluster ${new URL(api).host}`,
     `profile ${profile}`,
-    count(nodes.length, "node", "nodes"),
+    ...(nodes.length === 0 ? [] : [count(nodes.length, "node", "nodes")]),
     `${pods.ready} of ${count(pods.total, "pod", "pods")} Ready`,
     `${proxies.ready} of ${count(proxies.total, "proxy", "proxies")} Ready`,
   ].join("   ");
@@ -142,11 +155,11 @@ function format({ api, profile, control, gateway, pods, proxies, nodes, warnings
     podCIDR,
     memoryBytes === undefined ? "-" : `${Math.round(memoryBytes / 1_048_576)} MB`,
   ]);
-  const leader = control.leader === undefined ? "" : `, leader ${control.leader}`;
+  const leader = control?.leader === undefined ? "" : `, leader ${control.leader}`;
   return [
     `${head}\n`,
-    formatTable([["NODE", "STATE", "AGENT", ...ofFull("NAMES"), "PODS", "POD CIDR", "MEMORY"], ...rows]),
-    `control ${control.available} of ${control.wanted} available${leader}\n`,
+    rows.length === 0 ? "" : formatTable([["NODE", "STATE", "AGENT", ...ofFull("NAMES"), "PODS", "POD CIDR", "MEMORY"], ...rows]),
+    control === undefined ? "" : `control ${control.available} of ${control.wanted} available${leader}\n`,
     gateway === undefined ? "" : `gateway ${gateway}\n`,
     ...warnings.map((warning) => `warn    ${warning}\n`),
   ].join("");

@@ -4,6 +4,7 @@ import type { Node, Pod } from "#model/core.ts";
 import type { ClusterApi } from "#cli/cluster-api.ts";
 import type { Progress } from "#cli/progress.ts";
 import { waitUntil } from "#cli/wait-until.ts";
+import { PROXY_CONTAINER, proxyKindOf } from "#compile/inject/proxy-kind.ts";
 import { lastWords } from "./program-ends.ts";
 
 /** Looking costs the API server as much as the pods' start does. */
@@ -77,8 +78,10 @@ export async function waitForPods({ clock, progress, api, signal }: Waiter, time
 export const SPEC_HONOURED = "weft.dev/SpecHonoured";
 
 export function countProxies(pods: readonly Pod[]): { readonly ready: number; readonly total: number } {
-  const proxies = pods.filter((pod) => pod.spec?.containers.some((container) => container.name === "istio-proxy"));
-  const ready = proxies.filter((pod) => pod.status?.containerStatuses?.some((container) => container.name === "istio-proxy" && container.ready));
+  const proxies = pods.filter((pod) => proxyKindOf(pod) !== undefined);
+  const ready = proxies.filter(({ status }) =>
+    [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])].some(({ name, ready }) => name === PROXY_CONTAINER && ready),
+  );
   return { ready: ready.length, total: proxies.length };
 }
 

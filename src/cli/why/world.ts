@@ -39,9 +39,14 @@ export async function worldOfCluster(context: CliContext, choice: ClusterChoice)
       return [kind, new Map(items.map((object) => [objectKey(object), { ...object, ...typeOf(kind) }]))] as const;
     }),
   );
-  const needed = forbidden.filter((kind) => !mayBeHidden.has(kind)).map((kind) => resourceOf(kind));
+  const needed = forbidden
+    .filter((kind) => !mayBeHidden.has(kind))
+    .map((kind) => resourceOf(kind))
+    .sort();
   if (needed.length > 0)
-    throw new CliError(`${missingRight("ask why", `list ${needed[0] ?? ""}`)}${needed.length > 1 ? ` (and ${needed.slice(1).join(", ")})` : ""}`);
+    throw new CliError(
+      `${missingRight("ask why", `list ${needed[0] ?? ""}`)}${needed.length > 1 ? `\n      the same goes for ${needed.slice(1).join(", ")}` : ""}`,
+    );
   const world = Object.fromEntries(lists) as World;
   return { world, hidden: forbidden, settings: cluster.kind === "embedded" ? DEFAULT_SETTINGS : await settingsOf(api) };
 }

@@ -68,6 +68,8 @@ export const SYSTEM = "weft-system";
 export const CONTROL = "weft-control";
 export const AGENT = "weft-agent";
 export const GATEWAY = "istio-ingressgateway";
+/** A ClusterRole, and a Role of SYSTEM: what people need who only ask. */
+export const READER = "weft-reader";
 export const WEBHOOK = "weft-injector";
 
 const OWN_LABELS = { "app.kubernetes.io/managed-by": "weft", "app.kubernetes.io/part-of": "weft", [INSTALLATION.key]: INSTALLATION.value } as const;

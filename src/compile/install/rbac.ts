@@ -4,9 +4,9 @@
  */
 import { kindsWithStatus } from "#compile/status/kinds-with-status.ts";
 import { KINDS } from "#model/kinds.ts";
-import type { KubernetesConfig } from "#model/kubernetes-config.ts";
+import { CONFIG_MAP, type KubernetesConfig } from "#model/kubernetes-config.ts";
 import { crdKinds } from "./crds.ts";
-import { AGENT, CONTROL, GATEWAY, own, SYSTEM, WEBHOOK, type Manifest } from "./manifest.ts";
+import { AGENT, CONTROL, GATEWAY, own, READER, SYSTEM, WEBHOOK, type Manifest } from "./manifest.ts";
 import type { InstallSettings } from "./settings.ts";
 
 const RBAC = "rbac.authorization.k8s.io/v1";
@@ -97,6 +97,26 @@ const agentSystemRules: readonly Rule[] = [
   rule("discovery.k8s.io", ["endpointslices"], follow),
 ];
 
+/**
+ * People who ask: `weft status` and `weft why` read these (src/cli). Bound by whoever administers the cluster: nodes are nobody's
+ * namespace, so Kubernetes' own "view" has not got them.
+ */
+const readerRules: readonly Rule[] = [
+  rule("", ["namespaces", "nodes", "pods", "services"], follow),
+  rule("discovery.k8s.io", ["endpointslices"], follow),
+  rule("networking.k8s.io", ["networkpolicies"], follow),
+  ...customRules(follow, (plural) => plural),
+];
+
+/** Beside them `weft flows` asks agents, through the API server. */
+const readerSystemRules: readonly Rule[] = [
+  rule("", ["configmaps"], ["get"], [CONFIG_MAP]),
+  rule("apps", ["deployments"], ["get"], [CONTROL]),
+  rule("coordination.k8s.io", ["leases"], ["get"], [CONTROL]),
+  rule("", ["pods"], ["list"]),
+  rule("", ["pods/proxy"], ["get"]),
+];
+
 function account(name: string, namespace: string): Manifest {
   return { apiVersion: "v1", kind: "ServiceAccount", metadata: own(name, { namespace }) };
 }
@@ -139,7 +159,7 @@ export function accessRules({ config, gateway }: InstallSettings): readonly Mani
     ...(gateway.install ? [account(GATEWAY, config.rootNamespace)] : []),
     clusterRole(CONTROL, controlRules),
     clusterRole(AGENT, agentRules[config.profile]),
-    // People: who may view or edit a namespace's objects may do the same with Weft's kinds. `weft status` and `weft why` read them.
+    // People: who may view or edit a namespace's objects may do the same with Weft's kinds.
     clusterRole(
       "weft-view",
       customRules([...follow], (plural) => plural),
@@ -154,6 +174,8 @@ export function accessRules({ config, gateway }: InstallSettings): readonly Mani
       ),
       { ...aggregated("edit"), ...aggregated("admin") },
     ),
+    clusterRole(READER, readerRules),
+    role(READER, SYSTEM, readerSystemRules),
     // Bound in the gateway's own namespace, and elsewhere by who wants it: a control plane that reads every Secret is worth stealing.
     clusterRole(GATEWAY_SECRETS, secretRules),
     gateway.allSecrets ? bindSecrets() : bindSecrets(config.rootNamespace),
