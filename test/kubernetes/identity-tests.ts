@@ -76,6 +76,15 @@ export function identityHolds(cluster: Running): void {
       }
     });
 
+    test("a proxy's image stays what injection made it, and whatever else may change does", async () => {
+      const set = (container: string): Promise<{ code: number; stderr: string }> =>
+        cluster().kubectl("-n", "default", "set", "image", "pod/attacker", `${container}=weft/bookinfo-details:1`);
+      const { code, stderr } = await set("istio-proxy");
+      assert.notEqual(code, 0);
+      assert.match(stderr, /the image of container istio-proxy stays/);
+      assert.equal((await cluster().kubectl("-n", "default", "annotate", "pod", "attacker", "a=b")).code, 0);
+    });
+
     test("who sees a proxy's process does not see its memory", async () => {
       const onlookers = (await cluster().get("-n", "default", "get", "pods", "-l", "app=onlooker", "-o", "name")).trim().split("\n");
       for (const onlooker of onlookers) {

@@ -124,12 +124,12 @@ function values(): string {
     `image: localhost/weft:${VERSION}`,
   ];
   let section = "";
-  for (const { key, about, default: standard, values: choices } of SETTINGS) {
+  for (const { key, about, default: standard, values: choices, profile } of SETTINGS) {
     const [first = "", second] = key.split(".");
     if (second !== undefined && first !== section) lines.push(`${first}:`);
     section = second === undefined ? "" : first;
     const indent = second === undefined ? "" : "  ";
-    const must = standard === undefined ? "; must be set" : "";
+    const must = `${standard === undefined ? "; must be set" : ""}${profile === undefined ? "" : `; profile ${profile} only`}`;
     lines.push(
       `${indent}# ${about}${choices === undefined ? "" : ` (${choices.join(", ")})`}${must}`,
       `${indent}${second ?? first}: ${JSON.stringify(standard ?? "")}`,

@@ -30,10 +30,11 @@ export function addInstallCommands(program: Command, context: CliContext, finish
 
 function settingsHelp(): string {
   const width = Math.max(...SETTINGS.map(({ key }) => key.length));
-  const lines = SETTINGS.map(({ key, about, default: standard, values }) => {
+  const lines = SETTINGS.map(({ key, about, default: standard, values, profile }) => {
     const may = values === undefined ? "" : ` (${values.join(", ")})`;
     const otherwise = standard === undefined ? "; found in the cluster" : standard === "" ? "" : `; default ${String(standard)}`;
-    return `  ${key.padEnd(width)}  ${about}${may}${otherwise}`;
+    const only = profile === undefined ? "" : `; profile ${profile} only`;
+    return `  ${key.padEnd(width)}  ${about}${may}${otherwise}${only}`;
   });
   return `Settings:\n${lines.join("\n")}`;
 }

@@ -56,6 +56,11 @@ describe("settings of an installation", () => {
     test(`${set.join()} is refused with what to write`, () => assert.equal(refusal(set), want));
   }
 
+  test("what profile mesh does not ask for is refused there, and is not parsed in vain", () => {
+    assert.equal(refusal(["vni=7"], { profile: "mesh" }), "--set vni: it is of profile full; in profile mesh nothing asks for it, leave it out");
+    assert.equal(refusal(["loadBalancerCIDR=203.0.113.0/24"], { profile: "mesh" }), "");
+  });
+
   test("an unknown profile names the ones that are there", () => {
     assert.equal(refusal([], { profile: "all" }), '--profile: Unsupported value: "all": supported values: "full", "mesh"');
   });

@@ -19,6 +19,9 @@ type Values = Readonly<Record<string, string | number | boolean | undefined>>;
 /** `why`: why the cluster was not asked, when it was not. */
 export function settingsFrom({ profile, image, set }: InstallFlags, facts: ClusterFacts | undefined, why: string | undefined): InstallSettings {
   const given = parseSet(set);
+  for (const { key, profile: only } of SETTINGS)
+    if (given[key] !== undefined && only === "full" && profile === "mesh")
+      throw new CliError(`--set ${key}: it is of profile ${only}; in profile ${profile} nothing asks for it, leave it out`);
   const values: Values = { ...defaults(), ...found(facts), ...given };
   const missing = SETTINGS.filter(({ key }) => values[key] === undefined);
   if (missing.length > 0) throw new CliError(missingText(missing, facts, why));

@@ -46,8 +46,13 @@ export async function findKubernetes(context: CliContext, choice: KubernetesChoi
 
 export async function openKubernetes(context: CliContext, choice: KubernetesChoice): Promise<KubernetesCluster> {
   const found = await findKubernetes(context, choice);
-  if (found === undefined) throw new CliError("no kubeconfig: neither --kubeconfig nor KUBECONFIG names a file, and ~/.kube/config is not there");
-  return found;
+  if (found !== undefined) return found;
+  const { KUBECONFIG = "" } = context.terminal.env;
+  throw new CliError(
+    KUBECONFIG === ""
+      ? "no kubeconfig: neither --kubeconfig nor KUBECONFIG names a file, and ~/.kube/config is not there"
+      : `no kubeconfig: KUBECONFIG is ${KUBECONFIG}, and there is no such file; name another, or unset it to use ~/.kube/config`,
+  );
 }
 
 function hostOf(url: string): string {

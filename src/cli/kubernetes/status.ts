@@ -128,7 +128,7 @@ function isNodeReady({ ready, agentReady, namesReady }: NodeStatus, profile: str
 function controlFacts({ spec, status }: Deployment, leader: string | undefined): { ready: boolean; facts: NonNullable<KubernetesStatus["control"]> } {
   const wanted = spec.replicas ?? 0;
   const available = status?.availableReplicas ?? 0;
-  return { ready: available >= wanted && wanted > 0, facts: { available, wanted, ...(leader === undefined ? {} : { leader }) } };
+  return { ready: available >= wanted && wanted > 0, facts: { available, wanted, ...(leader === undefined || leader === "" ? {} : { leader }) } };
 }
 
 function waitingTexts(waiting: readonly Pod[]): readonly string[] {

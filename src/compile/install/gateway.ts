@@ -46,6 +46,7 @@ function gatewayPod({ config, imagePullPolicy }: InstallSettings): Pod {
     metadata: { name: GATEWAY, namespace: config.rootNamespace, labels: LABELS, annotations: { "inject.istio.io/templates": "gateway" } },
     spec: {
       serviceAccountName: GATEWAY,
+      automountServiceAccountToken: false,
       containers: [
         {
           name: "istio-proxy",

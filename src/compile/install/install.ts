@@ -16,6 +16,7 @@ import { gateway } from "./gateway.ts";
 import { injector } from "./injector.ts";
 import { installKinds, type Manifest } from "./manifest.ts";
 import { names } from "./names.ts";
+import { proxyLimits } from "./proxy-limits.ts";
 import { namespaces } from "./namespaces.ts";
 import { accessRules } from "./rbac.ts";
 import type { InstallSettings } from "./settings.ts";
@@ -35,6 +36,7 @@ export function installManifests(settings: InstallSettings, writing: ConfigWriti
     ...(crds.install ? crdKinds.map((info) => customResourceDefinition(info, version)) : []),
     ...accessRules(settings),
     ...agentLimits,
+    ...proxyLimits,
     configMap(settings, text),
     ...controlPlane(settings, hash),
     ...(config.profile === "full" && dns.service ? [dnsService(config.dnsAddress)] : []),

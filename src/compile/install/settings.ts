@@ -23,6 +23,8 @@ export interface Setting {
   readonly default?: string | number | boolean;
   readonly values?: readonly string[];
   readonly about: string;
+  /** In the other profile nothing asks for it. */
+  readonly profile?: KubernetesConfig["profile"];
 }
 
 /** Keys without a dot are fields of KubernetesConfig. */
@@ -37,8 +39,9 @@ export const SETTINGS: readonly Setting[] = [
     type: "text",
     default: "",
     about: "resolvers for names outside the cluster, by commas; empty: those of each node's /etc/resolv.conf",
+    profile: "full",
   },
-  { key: "vni", type: "count", default: 42, about: "VXLAN network identifier" },
+  { key: "vni", type: "count", default: 42, about: "VXLAN network identifier", profile: "full" },
   {
     key: "imagePullPolicy",
     type: "text",
@@ -57,5 +60,5 @@ export const SETTINGS: readonly Setting[] = [
     about: "read the Secrets that Gateways name in every namespace; otherwise in istio-system, and where ClusterRole weft-gateway-secrets is bound",
   },
   { key: "crds.install", type: "flag", default: true, about: "definitions of Istio's and Gateway API's kinds" },
-  { key: "dns.service", type: "flag", default: true, about: "Service kube-system/kube-dns, which keeps dnsAddress (profile full)" },
+  { key: "dns.service", type: "flag", default: true, about: "Service kube-system/kube-dns, which keeps dnsAddress", profile: "full" },
 ];
