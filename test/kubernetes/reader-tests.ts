@@ -48,9 +48,9 @@ export function plainUsersMayAsk(cluster: Running): void {
     // They read, and that is all.
     for (const [may, question] of [
       ["no", ["get", "secrets", "-A"]],
-      ["no", ["create", "pods/exec", "-A"]],
-      ["no", ["get", "pods/proxy", "-n", "default"]],
-      ["yes", ["get", "pods/proxy", "-n", "weft-system"]],
+      ["no", ["create", "pods", "--subresource=exec", "-A"]],
+      ["no", ["get", "pods", "--subresource=proxy", "-n", "default"]],
+      ["yes", ["get", "pods", "--subresource=proxy", "-n", "weft-system"]],
     ] as const) {
       const { stdout } = await cluster().kubectl("auth", "can-i", ...question, "--as", USER);
       assert.equal(stdout.trim(), may, question.join(" "));

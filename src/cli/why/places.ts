@@ -10,6 +10,7 @@ import type { Known } from "#decide/why/answer.ts";
 import { covers } from "#compile/mesh/hosts.ts";
 import { ingressGateway } from "#compile/mesh/settings.ts";
 import { formatIp, parseIp } from "#lib/ip.ts";
+import { gatewayServing } from "./gateway-names.ts";
 import { nearNames } from "./near-names.ts";
 import { findPods, findService, podsBehind } from "./find.ts";
 
@@ -98,7 +99,7 @@ export function findDestination(text: string, world: WorldReader, namespace: str
     );
   if (typeof port === "string") throw new PlaceError(`TO ${JSON.stringify(text)}: a port's name needs a Service or a pod that has it`);
   const named = { host: place, port: number ?? HTTP_PORT, protocol: protocol ?? "tcp" } as const;
-  return from.kind === "outside" ? { ...named, ...servedByGateway(place, world) } : named;
+  return from.kind === "outside" ? { ...named, ...servedByGateway(place, named.port, world) } : named;
 }
 
 /** "http://host:port/path?query": the destination, and the path. */
@@ -242,7 +243,12 @@ function balancerOfGateway(world: WorldReader): Required<Pick<Destination, "addr
 }
 
 /** A machine outside asks its own resolvers. If a gateway serves the host, its name most likely leads there. */
-function servedByGateway(host: string, world: WorldReader): Pick<Destination, "address" | "naming"> {
+function servedByGateway(host: string, port: number, world: WorldReader): Pick<Destination, "address" | "naming"> {
+  const own = gatewayServing(host, port, world);
+  if (own !== undefined) {
+    const text = `${host} -> ${own.address}, the Gateway's address, if that is what the client's resolver says`;
+    return { address: own.address, naming: { text, known: "unknown", by: own.by } };
+  }
   const hosts = [
     ...world.all("HTTPRoute").flatMap(({ spec }) => spec.hostnames ?? []),
     ...world.all("VirtualService").flatMap(({ spec }) => ((spec.gateways ?? []).some((gateway) => gateway !== "mesh") ? (spec.hosts ?? []) : [])),
