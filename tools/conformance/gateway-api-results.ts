@@ -52,7 +52,8 @@ const missing: Readonly<Record<string, string>> = {
   HTTPRouteRequestPercentageMirror: "no such filter yet; the route's status says so",
   HTTPRouteRetry: "not in the standard channel's HTTPRoute as Weft has it",
   ListenerSet: "no such kind yet",
-  MeshClusterIPMatching: "a sidecar finds the service by the request's Host, as Istio's do, not by the address that the client chose",
+  MeshClusterIPMatching:
+    "a sidecar finds the service by the request's Host, as Istio's do, not by the address that the client chose; with both, connections that are open would lose their route when a Service's first HTTPRoute comes",
   TCPRoute: "no such kind yet",
   TLSRoute: "no such kind yet",
   UDPRoute: "no such kind yet",
