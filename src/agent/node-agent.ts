@@ -20,6 +20,7 @@ import type { World } from "#model/world.ts";
 import { Health } from "#run/health.ts";
 import type { Log } from "#run/log.ts";
 import { Parts, type Running } from "#run/program.ts";
+import { whenFree } from "#run/when-free.ts";
 import { startAds } from "./ads/ads.ts";
 import { LastState } from "./ads/last-state.ts";
 import { PlanApplier } from "./apply-plan.ts";
@@ -142,7 +143,7 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
   parts.closing("names", () => following.close());
 
   const flows = rememberDrops({ host, netlink, parts, metrics, node, plan: () => loop.plan, podAt: (ip) => state.podAt(ip) });
-  const pages = await servePages(host, { ...options.pages, world: () => state.world, flows, health, metrics: () => metrics.text() });
+  const pages = await whenFree(host, log, () => servePages(host, { ...options.pages, world: () => state.world, flows, health, metrics: () => metrics.text() }));
   parts.closing("pages", () => pages.close());
 
   void answerRuntime({ ...options, host, log, health, parts, state, records, wired, compiler, loop, applier, proxies, reporter, lastState }).catch(

@@ -217,12 +217,49 @@ test("an hour without the API server costs nothing but freshness", async () => {
   await world.drive(followed.ready.then(() => make("before")));
   await world.drive(host.clock.sleep(1_000).then(() => first.stop()));
   await world.pass(3_590_000);
-  assert.ok(troubles > 300 && troubles < 800, `${troubles} attempts in an hour`);
+  assert.ok(troubles > 1_000 && troubles < 2_400, `${troubles} attempts in an hour`);
   assert.deepEqual([[...(followed.world.ConfigMap?.keys() ?? [])], followed.isCurrent], [["default/before"], false]);
   const second = await world.drive(start());
   await world.drive(make("after"));
-  await world.pass(11_000);
+  await world.pass(3_500);
   assert.deepEqual([[...(followed.world.ConfigMap?.keys() ?? [])], followed.isCurrent], [["default/before", "default/after"], true]);
   followed.stop();
   await world.drive(second.stop());
+});
+
+test("all kinds are current seconds after the server is back, and while it is away only one of them asks often", async () => {
+  const world = new FakeWorld();
+  const host = fakeHost(world, { name: "node-1" });
+  let isStarting = false;
+  const asked: string[] = [];
+  const answer = (exchange: HttpExchange): void => {
+    const { pathname, searchParams } = new URL(exchange.url, URL_OF_API);
+    asked.push(pathname);
+    // As one that has not read its own rules yet.
+    if (isStarting) return exchange.respond(403, { "content-type": "application/json" }, JSON.stringify({ kind: "Status", code: 403, message: "not yet" }));
+    if (searchParams.get("watch") === "true") return void exchange.stream(200, {}, () => undefined);
+    exchange.respond(200, { "content-type": "application/json" }, JSON.stringify({ items: [], metadata: { resourceVersion: "1" } }));
+  };
+  const serve = () => host.http.serve({ address: { ip: "192.0.2.1", port: 6443 } }, { onRequest: answer });
+  const kinds = ["Node", "Namespace", "Pod", "Service", "EndpointSlice", "NetworkPolicy"] as const;
+  const troubles: string[] = [];
+  const first = await world.drive(serve());
+  const followed = followWorld(connectApi({ host, url: URL_OF_API }), kinds, {
+    host,
+    changed: () => undefined,
+    onTrouble: (kind) => void troubles.push(kind),
+  });
+  await world.drive(followed.ready.then(() => host.clock.sleep(1_000)));
+  await world.drive(first.close());
+  await world.pass(30_000);
+  troubles.length = 0;
+  await world.pass(600_000);
+  assert.ok(troubles.length > 600 && troubles.length < 1_000, `${troubles.length} attempts of ${kinds.length} kinds in ten minutes`);
+  isStarting = true;
+  const second = await world.drive(serve());
+  world.plan(3_000, () => (isStarting = false));
+  await world.pass(6_500);
+  assert.equal(followed.isCurrent, true);
+  followed.stop();
+  await world.drive(second.close());
 });

@@ -54,6 +54,10 @@ export function followWorld(api: ApiClient, kinds: readonly KindId[], options: F
 
 const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 10_000;
+/** Of the one kind that looks out for a server that answers nobody: what is new must not wait longer than this when it is back. */
+const LOOKOUT_WAIT_MS = 3_000;
+/** The others are told then; spread, because each of them asks the server at once. */
+const SPREAD_MS = 300;
 /** A server that always ends watches at once must not be asked in a circle. */
 const BETWEEN_WATCHES_MS = 50;
 /** A watch lasts this to twice this, so that not all of them begin again in one moment. */
@@ -81,6 +85,9 @@ class Follower implements FollowedWorld {
   /** Not known as they are now: not listed yet, or in trouble. */
   readonly #ailing: Set<KindId>;
   readonly #troubled = new Set<KindId>();
+  /** Kinds that wait because nobody answered; called: somebody does. */
+  readonly #waiting = new Set<() => void>();
+  #lookout: KindId | undefined;
   #tellReady: () => void = () => undefined;
   #pending: ObjectChange[] = [];
   #isScheduled = false;
@@ -115,6 +122,7 @@ class Follower implements FollowedWorld {
     const { random } = this.#options.host;
     const known: Known = { revision: undefined, heard: () => (waitMs = FIRST_WAIT_MS) };
     let waitMs = FIRST_WAIT_MS;
+    let isUnanswered = false;
     while (!signal.aborted) {
       try {
         known.revision ??= await this.#list(kind);
@@ -135,7 +143,17 @@ class Follower implements FollowedWorld {
           this.#isTroubled(kind, error);
         }
         // Half of it at random, so that many clients do not come back in one moment.
-        await this.#pause(isExpired ? 0 : waitMs * (0.5 + random.next() / 2));
+        const share = 0.5 + random.next() / 2;
+        if (error instanceof ApiRefusal) {
+          // A server that refuses is there: it was just started, perhaps, and is not asked as rarely as one that was away.
+          if (isUnanswered) waitMs = FIRST_WAIT_MS;
+          isUnanswered = false;
+          this.#isAnswered();
+          await this.#pause(isExpired ? 0 : waitMs * share);
+        } else {
+          isUnanswered = true;
+          await this.#untilAnswered(Math.min(waitMs, this.#isLookout(kind) ? LOOKOUT_WAIT_MS : LONGEST_WAIT_MS) * share);
+        }
         waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
       }
     }
@@ -196,6 +214,7 @@ class Follower implements FollowedWorld {
   }
 
   #isWell(kind: KindId): void {
+    this.#isAnswered();
     this.#ailing.delete(kind);
     if (this.#troubled.delete(kind)) this.#options.onWell?.(kind);
   }
@@ -252,6 +271,35 @@ class Follower implements FollowedWorld {
       this.#options.changed(changes);
       this.#tellReady();
     });
+  }
+
+  /** Only when no kind is well: one alone that fails has a reason of its own. */
+  #isLookout(kind: KindId): boolean {
+    if (this.#ailing.size === this.#objects.size) this.#lookout ??= kind;
+    return this.#lookout === kind;
+  }
+
+  #isAnswered(): void {
+    this.#lookout = undefined;
+    for (const wake of this.#waiting) wake();
+  }
+
+  /** At most so long; less when another kind was answered. */
+  async #untilAnswered(milliseconds: number): Promise<void> {
+    const { clock, random } = this.#options.host;
+    const { signal } = this.#stopped;
+    const woken = new AbortController();
+    const wake = (): void => woken.abort(new Error("the server answers"));
+    this.#waiting.add(wake);
+    signal.addEventListener("abort", wake, { once: true });
+    try {
+      await clock.sleep(milliseconds, woken.signal);
+    } catch {
+      await this.#pause(SPREAD_MS * random.next());
+    } finally {
+      this.#waiting.delete(wake);
+      signal.removeEventListener("abort", wake);
+    }
   }
 
   async #pause(milliseconds: number): Promise<void> {

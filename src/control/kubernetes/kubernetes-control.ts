@@ -20,6 +20,7 @@ import { startInjector } from "#inject/inject.ts";
 import type { KubernetesConfig } from "#model/kubernetes-config.ts";
 import { Health } from "#run/health.ts";
 import type { Log } from "#run/log.ts";
+import { whenFree } from "#run/when-free.ts";
 import { ControlMetrics } from "./control-metrics.ts";
 import { knownCallers } from "./known-callers.ts";
 import { startLeaderWork, type LeaderWork } from "./leader-work.ts";
@@ -150,11 +151,8 @@ class Replica implements KubernetesControl {
 
   async #open(): Promise<void> {
     const { log, ip = "0.0.0.0" } = this.#options;
-    const pages = await serveControlPages(this.#host, {
-      address: { ip, port: PORTS.pages },
-      health: this.#health,
-      metrics: () => this.#metrics.text(),
-    });
+    const address = { ip, port: PORTS.pages };
+    const pages = await whenFree(this.#host, log, () => serveControlPages(this.#host, { address, health: this.#health, metrics: () => this.#metrics.text() }));
     this.#closing.push(() => pages.close());
     this.#health.set("pages", undefined);
     const root = await this.#root.ready;
@@ -177,15 +175,17 @@ class Replica implements KubernetesControl {
 
   async #openInjector(ip: string, tls: KeyPair): Promise<HttpServer> {
     const { api, log, config } = this.#options;
-    const injector = await startInjector(this.#host, {
-      address: { ip, port: PORTS.webhook },
-      tls,
-      form: { kind: "kubernetes", image: config.image },
-      // One that is a moment old may not have been heard of yet.
-      namespaceOf: async (name) => this.#world.get("Namespace", name) ?? (await api.find("Namespace", name)),
-      log,
-      answered: (how) => this.#metrics.injected(how),
-    });
+    const injector = await whenFree(this.#host, log, () =>
+      startInjector(this.#host, {
+        address: { ip, port: PORTS.webhook },
+        tls,
+        form: { kind: "kubernetes", image: config.image },
+        // One that is a moment old may not have been heard of yet.
+        namespaceOf: async (name) => this.#world.get("Namespace", name) ?? (await api.find("Namespace", name)),
+        log,
+        answered: (how) => this.#metrics.injected(how),
+      }),
+    );
     this.#closing.push(() => injector.close());
     this.#health.set("injector", undefined);
     return injector;
@@ -201,7 +201,7 @@ class Replica implements KubernetesControl {
       return doors.methods;
     });
     const tls = { ...own, ca: meshRoot.certificate, requireClientCertificate: false };
-    const server = await this.#host.rpc.serve({ address: { ip, port: PORTS.rpc }, methods, tls });
+    const server = await whenFree(this.#host, log, () => this.#host.rpc.serve({ address: { ip, port: PORTS.rpc }, methods, tls }));
     this.#closing.push(() => server.close());
     this.#health.set("xds", undefined);
     return server;
