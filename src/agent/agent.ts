@@ -40,7 +40,7 @@ export async function start(host: Host, { runtime, node }: AgentConfig, log: Log
     api: connectApi({ host, url: runtime.apiUrl, tls, userAgent: "weft-agent" }),
     control: () => host.rpc.connect({ address: streamAddress(runtime.xdsAddress), tls }),
     // A file in the folder that the pod runtime gives to this pod's proxy and to nobody else.
-    async socketOf(_: unknown, { uid }: { readonly uid: string }) {
+    async socketOf({ uid }: { readonly uid: string }) {
       await host.files.makeDirectory(`${folder}/pods/${uid}`);
       return { path: `${folder}/pods/${uid}/xds.sock` };
     },

@@ -46,7 +46,7 @@ async function lab({
     verify: (uid) => Promise.resolve(changed.get(uid)),
     policiesKnown: (namespace) => Promise.resolve(void proxies.push(`policies of ${namespace}`)),
     netnsPath: (path) => path.replace("/var/run/", "/run/"),
-    serveProxy: (pod) => Promise.resolve(void proxies.push(`+${pod.metadata.name}`)),
+    serveProxy: ({ name }) => Promise.resolve(void proxies.push(`+${name}`)),
     forgetProxy: (uid) => Promise.resolve(void proxies.push(`-${uid}`)),
     dnsAddress: "10.96.0.10",
     clusterDomain: "cluster.local",

@@ -11,7 +11,7 @@ import { POD_GATEWAY } from "#compile/node/settings.ts";
 import type { Pod } from "#model/core.ts";
 import type { NodePlan, PodWiring } from "#model/plan/node-plan.ts";
 import { addressOfResult, CNI_ERRORS, CniError, type CniReply, type CniRequest, type CniResult, type PassedResult } from "#wire/cni/cni.ts";
-import { hasProxy } from "./pod-proxies.ts";
+import { hasProxy, proxyOf } from "./pod-proxies.ts";
 import type { PodRecord, PodRecords } from "./pod-records.ts";
 
 export interface CniOptions {
@@ -32,8 +32,8 @@ export interface CniOptions {
   readonly verify: (uid: string) => Promise<string | undefined>;
   /** Resolves when the policies that are in the API now are known here. */
   readonly policiesKnown: (namespace: string) => Promise<void>;
-  /** Before ADD answers, for pods with a proxy: its socket. */
-  readonly serveProxy: (pod: Pod, record: PodRecord) => Promise<void>;
+  /** Before ADD answers: the socket of the pod's proxy, if it has one. */
+  readonly serveProxy: (record: PodRecord) => Promise<void>;
   readonly forgetProxy: (uid: string) => Promise<void>;
   /** The file of a pod's namespace as this program sees it. */
   readonly netnsPath: (path: string) => string;
@@ -65,7 +65,7 @@ export class CniRequests {
 
   /** Joins a pod of whose ADD nobody told us. */
   join(pod: Pod, record: PodRecord): Promise<void> {
-    return this.#inTurn(record.containerId, () => this.#joined(pod, record));
+    return this.#inTurn(record.containerId, () => this.#joined({ ...record, ...proxyOf(pod) }));
   }
 
   async #inTurn<T>(containerId: string, act: () => Promise<T>): Promise<T> {
@@ -114,7 +114,7 @@ export class CniRequests {
     const own = `${pod.metadata.namespace ?? ""}/${pod.metadata.name}`;
     const isAnothers = (ip: string): boolean => (podAt(ip) ?? own) !== own;
     const record = await records.add(recordOf(request, pod), { podCIDR, isAnothers, gone: (gone) => this.#forget(gone) });
-    const wiring = await this.#wired(pod, record);
+    const wiring = await this.#wired(record);
     return {
       cniVersion: request.cniVersion,
       interfaces: [
@@ -138,13 +138,13 @@ export class CniRequests {
         "prevResult: has no address; with profile mesh weft-cni stands behind the plugin that makes the pods' network",
       );
     const pod = await this.#pod(request);
-    if (hasProxy(pod)) await this.#joined(pod, { ...recordOf(request, pod), ip });
+    if (hasProxy(pod)) await this.#joined({ ...recordOf(request, pod), ip });
     return { passed };
   }
 
-  async #joined(pod: Pod, record: PodRecord): Promise<void> {
+  async #joined(record: PodRecord): Promise<void> {
     await this.#options.records.set(record);
-    await this.#wired(pod, record);
+    await this.#wired(record);
   }
 
   async #mayBeAdded(request: CniRequest): Promise<void> {
@@ -154,7 +154,7 @@ export class CniRequests {
       throw new CniError(CNI_ERRORS.unknownContainer, `CNI_NETNS: there is no network namespace at ${request.netns}`);
   }
 
-  async #wired(pod: Pod, record: PodRecord): Promise<PodWiring> {
+  async #wired(record: PodRecord): Promise<PodWiring> {
     const { wire, applied, failureOf, serveProxy } = this.#options;
     wire(localPod(record));
     const plan = await applied();
@@ -163,7 +163,7 @@ export class CniRequests {
     if (failure !== undefined || wiring === undefined) {
       throw new CniError(CNI_ERRORS.agent, `Pod ${record.namespace}/${record.name}: could not be wired`, words(failure));
     }
-    await serveProxy(pod, record);
+    await serveProxy(record);
     return wiring;
   }
 
@@ -219,9 +219,10 @@ export class CniRequests {
   }
 }
 
-function recordOf(request: CniRequest, { metadata }: Pod): Omit<PodRecord, "ip"> {
+function recordOf(request: CniRequest, pod: Pod): Omit<PodRecord, "ip"> {
   const { containerId, netns } = request;
-  return { containerId, uid: metadata.uid ?? containerId, namespace: metadata.namespace ?? "", name: metadata.name, netns };
+  const { uid = containerId, namespace = "", name } = pod.metadata;
+  return { containerId, uid, namespace, name, netns, ...proxyOf(pod) };
 }
 
 function words(failure: unknown): string {

@@ -37,7 +37,7 @@ import { lookForNames } from "./names-there.ts";
 import { servePages, type PagesAccess } from "./pages.ts";
 import { PlanLoop } from "./plan-loop.ts";
 import { policiesKnown } from "./policies-known.ts";
-import { PodProxies, type SocketOf } from "./pod-proxies.ts";
+import { PodProxies, proxyOf, type SocketOf } from "./pod-proxies.ts";
 import { PodRecords, type PodRecord } from "./pod-records.ts";
 import { Reporter } from "./report.ts";
 import { ServiceHealth } from "./service-health.ts";
@@ -189,17 +189,21 @@ async function answerRuntime(options: RuntimeAnswers): Promise<void> {
     failureOf: (uid) => applier.failures.get(uid),
     verify: (uid) => applier.verify(uid),
     policiesKnown: policiesKnown({ host, api: options.api, log, world: () => state.world, isCurrent: () => state.isCurrent }),
-    serveProxy: (pod, record) => proxies.serve(pod, record),
+    serveProxy: (record) => proxies.serve(record),
     forgetProxy: (uid) => proxies.forget(uid),
     netnsPath,
     dnsAddress: settings.dnsAddress,
     clusterDomain: settings.clusterDomain,
   });
+  // What they were served last needs no API: a proxy that starts anew must not wait for one that is away.
+  for (const record of wired) await proxies.serve(record);
   await state.ready;
   await loop.applied();
   for (const record of wired) {
     const pod = state.findPod(`${record.namespace}/${record.name}`);
-    if (pod?.metadata.uid === record.uid) await proxies.serve(pod, record);
+    // A former version's records do not say which pods have a proxy.
+    if (pod?.metadata.uid === record.uid) await proxies.serve({ ...record, ...proxyOf(pod) });
+    else await proxies.forget(record.uid);
   }
   options.lastState.forgetOthers(new Set(wired.map(({ uid }) => uid)));
   parts.add("cni", await serveCni(host, `${folder}/cni.sock`, (request) => requests.handle(request)));

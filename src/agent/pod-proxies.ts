@@ -3,7 +3,7 @@ import type { Pod } from "#model/core.ts";
 import type { Ads, ProxySocket } from "./ads/ads.ts";
 import type { PodRecord } from "./pod-records.ts";
 
-export type SocketOf = (pod: Pod, record: PodRecord) => Promise<ProxySocket>;
+export type SocketOf = (record: PodRecord) => Promise<ProxySocket>;
 
 export interface PodProxiesOptions {
   readonly ads: Ads;
@@ -18,16 +18,20 @@ export class PodProxies {
   }
 
   /** Nothing for a pod without one. */
-  async serve(pod: Pod, record: PodRecord): Promise<void> {
-    if (!hasProxy(pod)) return;
+  async serve(record: PodRecord): Promise<void> {
     const { ads, socketOf } = this.#options;
-    const { namespace = "", name, uid = "" } = pod.metadata;
-    await ads.add({ namespace, name, uid, serviceAccount: pod.spec.serviceAccountName ?? "default" }, await socketOf(pod, record));
+    const { namespace, name, uid, serviceAccount } = record;
+    if (serviceAccount !== undefined) await ads.add({ namespace, name, uid, serviceAccount }, await socketOf(record));
   }
 
   async forget(uid: string): Promise<void> {
     await this.#options.ads.remove(uid);
   }
+}
+
+/** What a pod's record says of its proxy. */
+export function proxyOf(pod: Pod): Pick<PodRecord, "serviceAccount"> {
+  return hasProxy(pod) ? { serviceAccount: pod.spec.serviceAccountName ?? "default" } : {};
 }
 
 /** Sidecars and gateways alike: injection gives them a container of this name. */

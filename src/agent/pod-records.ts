@@ -12,6 +12,8 @@ export interface PodRecord {
   readonly name: string;
   readonly netns: string;
   readonly ip: string;
+  /** Of a pod with a proxy: its service account. So an agent can serve the proxy before it has heard of the pod. */
+  readonly serviceAccount?: string;
 }
 
 export interface AddressOptions {

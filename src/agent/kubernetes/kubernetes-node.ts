@@ -14,6 +14,7 @@ import type { KubernetesConfig } from "#model/kubernetes-config.ts";
 import type { Log } from "#run/log.ts";
 import { Parts, type Running } from "#run/program.ts";
 import { startNodeAgent, type NodeAgentOptions } from "#agent/node-agent.ts";
+import { containerNames } from "./container-names.ts";
 import { controlPlane } from "./control-plane.ts";
 import { FULL_CONFIG, keepChained, writeFullConfig } from "./network-config.ts";
 import { installPlugin, removeOldParts } from "./plugin-files.ts";
@@ -59,6 +60,9 @@ export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, 
   const api = connectApi({ host, ...access, userAgent: "weft-agent" });
   const plane = controlPlane({ host, api, config, log, tokenFile: paths.controlToken });
   parts.closing("mesh root", () => plane.close());
+  const containerName = await containerNames(host.files);
+  if (containerName === undefined)
+    log.warn("this agent has no file of kubelet's, so a container's name is what the API says: proxies that start anew need an API server");
   const networkConfig = { host, log, folder: paths.networkConfigs, socket: `${paths.state}/cni.sock` };
   const options: NodeAgentOptions = {
     node,
@@ -68,9 +72,8 @@ export async function runOnKubernetes(host: Host, given: KubernetesAgentConfig, 
     api,
     ...(config.profile === "full" ? {} : { only: onlyOwn(node, config) }),
     control: (world) => plane.channel(world),
-    async socketOf(pod, { netns }) {
-      const { namespace = "", name, uid = "" } = pod.metadata;
-      return { path: PROXY_SOCKET, netns, admit: proofFor({ host, log, findPod: (key) => agent.findPod(key) }, { namespace, name, uid, netns }) };
+    async socketOf(record) {
+      return { path: PROXY_SOCKET, netns: record.netns, admit: proofFor({ host, log, containerName, findPod: (key) => agent.findPod(key) }, record) };
     },
     // Names are answered by weft-names, which stays when this program goes.
     zoneFile: `${paths.state}/${NAMES_FOLDER}/zone.json`,

@@ -10,8 +10,8 @@ const PROXY = "a".repeat(64);
 const APP = "b".repeat(64);
 const uid = "0a1b-2c3d";
 
-/** A node with a pod, and processes on it. */
-async function lab() {
+/** A node with a pod, and processes on it. `mounts`: what they tell of containers; absent: nothing. */
+async function lab(mounts?: Readonly<Record<number, string>>) {
   const world = new FakeWorld();
   const host = fakeHost(world, { name: "node-1" });
   await host.netns.create("/run/netns/pod");
@@ -19,7 +19,8 @@ async function lab() {
   let pod: Pod | undefined;
   const lines: string[] = [];
   const log = createLog({ program: "agent", clock: world.clock, write: (line) => void lines.push(line) });
-  const prove = proofFor({ host, log, findPod: () => pod }, { namespace: "shop", name: "a", uid, netns: "/run/netns/pod" });
+  const containerName = mounts === undefined ? undefined : (pid: number) => Promise.resolve(mounts[pid]);
+  const prove = proofFor({ host, log, containerName, findPod: () => pod }, { namespace: "shop", name: "a", uid, netns: "/run/netns/pod" });
   return {
     world,
     lines,
@@ -95,4 +96,24 @@ test("a proxy that is started anew has another container, and is admitted when i
   await process(14, { container: again });
   world.plan(200, () => say({ "istio-proxy": again, app: APP }));
   assert.equal(await ask(14), undefined);
+});
+
+test("where mounts tell the container nobody else is asked: not the API, and not who came first", async () => {
+  const { process, ask } = await lab({ 10: "istio-proxy", 13: "first-of-all", 14: "app" });
+  await process(13, { container: APP });
+  await process(14, { container: APP });
+  await process(10);
+  assert.equal(await ask(13), "it runs in container first-of-all");
+  assert.equal(await ask(14), "it runs in container app");
+  assert.equal(await ask(10), undefined);
+});
+
+test("a process that hides its mounts must be named by the pod's status, first or not", async () => {
+  const { say, process, ask } = await lab({});
+  say({});
+  await process(13, { container: APP });
+  assert.equal(await ask(13), "it runs in a container that the pod's status does not name istio-proxy");
+  say({ "istio-proxy": PROXY, app: APP });
+  await process(10);
+  assert.equal(await ask(10), undefined);
 });

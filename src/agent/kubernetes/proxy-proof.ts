@@ -4,21 +4,23 @@
  *
  * - The socket is in the pod's network namespace, where no process of another pod can be.
  * - Its uid (SO_PEERCRED, as it was when it connected) is the proxy's, which admission gives to no other container.
- * - Its control group is of this pod, and of the container istio-proxy: a process of an application that runs as root may
- *   take any uid, but not another container's group.
+ * - Its control group is of this pod: a process of an application that runs as root may take any uid, but not another group.
+ * - It runs in the container istio-proxy, by what kubelet mounts into it (container-names.ts): known from its first moment, and
+ *   without the API. Where that cannot be seen, by the name that the pod's status has for its control group.
  * - Its network namespace is the pod's now: a pid that was given to another process in between is seen.
  */
 import type { Host } from "#host/host.ts";
 import type { PeerCredentials } from "#host/rpc.ts";
 import type { Pod } from "#model/core.ts";
 import type { Log } from "#run/log.ts";
+import type { ContainerName } from "./container-names.ts";
 import { controlGroupOf } from "./control-group.ts";
 
 /** As Istio's; compile/inject gives it to proxies and refuses it to others. */
 const PROXY_UID = 1337;
 const PROXY_CONTAINER = "istio-proxy";
 
-/** kubelet writes which container is which a moment after it has started it. */
+/** kubelet tells the API which container is which a moment after it has started it. */
 const STATUS_WITHIN_MS = 10_000;
 const LOOK_EVERY_MS = 50;
 /** Who asks again and again is not told of again and again. */
@@ -27,6 +29,8 @@ const TOLD_EVERY_MS = 60_000;
 export interface ProofOptions {
   readonly host: Pick<Host, "files" | "netns" | "clock">;
   readonly log: Log;
+  /** Undefined: its mounts cannot tell on this node. */
+  readonly containerName: ContainerName | undefined;
   readonly findPod: (key: string) => Pod | undefined;
 }
 
@@ -69,11 +73,14 @@ async function refusalOf(options: ProofOptions, pod: ProvenPod, peer: PeerCreden
   if (group.podUid !== pod.uid) return `its control group is of the pod with uid ${group.podUid}`;
   const [own, expected] = [await host.netns.identity(`/proc/${peer.pid}/ns/net`), await host.netns.identity(pod.netns)];
   if (expected === undefined || own !== expected) return "it is in another network namespace";
+  const container = await options.containerName?.(peer.pid, pod.uid);
+  if (container !== undefined) return container === PROXY_CONTAINER ? undefined : `it runs in container ${container}`;
   return isProxyContainer(options, pod, group.containerId, first);
 }
 
+/** By the API's word. */
 async function isProxyContainer(
-  { host, findPod }: ProofOptions,
+  { host, findPod, containerName }: ProofOptions,
   { namespace, name, uid }: ProvenPod,
   containerId: string,
   first: { containerId?: string },
@@ -86,7 +93,8 @@ async function isProxyContainer(
     const is = known.get(containerId);
     if (is !== undefined) return is === PROXY_CONTAINER ? undefined : `it runs in container ${is}`;
     const proxy = [...known].find(([, each]) => each === PROXY_CONTAINER)?.[0];
-    if (proxy === undefined && (first.containerId ??= containerId) === containerId) return undefined;
+    // Where mounts tell, a process without them is no proxy that kubelet has just started.
+    if (containerName === undefined && proxy === undefined && (first.containerId ??= containerId) === containerId) return undefined;
     if (host.clock.monotonic() > until) return "it runs in a container that the pod's status does not name istio-proxy";
     await host.clock.sleep(LOOK_EVERY_MS);
   }
