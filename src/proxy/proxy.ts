@@ -46,6 +46,8 @@ export interface Proxy {
   readonly adminAddress: StreamAddress | undefined;
   /** All that the configuration asks for has come; as /ready says. */
   readonly ready: boolean;
+  /** Goes on serving, but is not ready, and answers tell clients to connect anew, elsewhere. */
+  leave(): void;
   /** Stops listening, lets exchanges finish (at most `drainMs`), closes. */
   stop(): Promise<void>;
 }
@@ -235,7 +237,7 @@ class RunningProxy implements Proxy {
 
   #look(): void {
     const { secrets } = this.#machine;
-    if (this.#ready || this.#client === undefined) return;
+    if (this.#ready || this.#machine.draining || this.#client === undefined) return;
     const secretsHere = [...this.#secretNames].every((name) => secrets.has(name));
     if ((this.#client.complete && secretsHere) || (this.#fetchExpired && this.#store.runtimes.size > 0)) {
       this.#ready = true;
@@ -243,10 +245,14 @@ class RunningProxy implements Proxy {
     }
   }
 
-  async stop(): Promise<void> {
-    const { clock } = this.#host;
+  leave(): void {
     this.#machine.draining = true;
     this.#ready = false;
+  }
+
+  async stop(): Promise<void> {
+    const { clock } = this.#host;
+    this.leave();
     const listeners = this.#store.allListeners();
     await Promise.all(listeners.map((listener) => listener.stopListening()));
     for (const listener of listeners) listener.drain();

@@ -50,7 +50,11 @@ export async function startSidecar(host: SidecarHost, { env, log, quit }: Sideca
     async stop() {
       stopped.abort();
       const proxy = await starting.catch(() => undefined);
-      if (proxy !== undefined && identity.kind === "gateway") await host.clock.sleep(GATEWAY_LINGER_MS);
+      if (proxy !== undefined && identity.kind === "gateway") {
+        // Who keeps a connection must not learn of our end by its own next request.
+        proxy.leave();
+        await host.clock.sleep(GATEWAY_LINGER_MS);
+      }
       await proxy?.stop();
       await server?.close();
     },

@@ -3,71 +3,51 @@
  * that a policy forbids, at no moment; where a whole node dies, that holds of the others. Needs access to nodes.
  */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KubernetesCluster } from "#tools/kubernetes/cluster.ts";
-import { installWeft } from "#tools/kubernetes/product.ts";
-import { progress } from "#tools/kubernetes/progress.ts";
-import { apiServerPid, forgetHistory, holdInit, killApiServer, killForAWhile, killNode, killOn } from "./faults/machine.ts";
+import { apiServerPid, holdInit, killForAWhile, killNode } from "./faults/machine.ts";
 import { MESH } from "./faults/manifests.ts";
 import { leaksOfNewborns } from "./faults/newborns.ts";
-import { FaultWorld } from "./faults/world.ts";
+import {
+  agentsAreBack,
+  apiServerAnswers,
+  AWAY_MS,
+  deleteGateway,
+  killAgents,
+  killApiServerAndMore,
+  killGateway,
+  killLeader,
+  LIMIT,
+  underTraffic,
+  WATCH_MS,
+} from "./fault-tests.ts";
 import { eventually, onKubernetes } from "./on-kubernetes.ts";
 
-/** How long it is watched after a fault. */
-const WATCH_MS = 15_000;
-/** Of what comes back late. */
-const AWAY_MS = 60_000;
-const LIMIT = { timeout: 600_000 };
-const AGENT = "weft agent --kubernetes";
+/** Longer than anybody waits for an answer here. */
+const SILENT_MS = 20_000;
 
 onKubernetes("faults under traffic", "full", (cluster) => {
-  let world: FaultWorld;
-  before(async () => {
-    await installWeft(cluster());
-    world = await FaultWorld.start(cluster());
-  });
+  const { unnoticed, world } = underTraffic(cluster);
 
-  /** `fault` ends when what died is back; it answers the node that was lost with all its pods, if one was. */
-  const unnoticed = (what: string, fault: (cluster: KubernetesCluster, nodes: readonly string[]) => Promise<string | undefined>): void => {
-    test(`${what} is not noticed by traffic`, LIMIT, async () => {
-      const mark = await world.mark();
-      progress(what);
-      const lost = await fault(cluster(), world.nodes);
-      await sleep(WATCH_MS);
-      progress("looking at what became of it");
-      assert.deepEqual(await world.brokenSince(mark, lost), []);
-      assert.deepEqual(await world.deafToNews(), []);
-    });
-  };
-
-  unnoticed("an uneventful quarter of a minute", async () => undefined);
+  unnoticed("an uneventful quarter of a minute", () => Promise.resolve());
 
   unnoticed("kill -9 of an agent", async (on, nodes) => {
-    for (const node of nodes) await killOn(on, node, AGENT);
-    await on.get("-n", "weft-system", "rollout", "status", "daemonset/weft-agent", "--timeout=120s");
-    return undefined;
+    await killAgents(on, nodes);
+    await agentsAreBack(on);
   });
 
-  unnoticed("kill -9 of the leader of the control plane", async (on) => {
-    const leader = await leaderOf(on);
-    const node = await on.get("-n", "weft-system", "get", "pod", leader.split("_")[0] ?? "", "-o", "jsonpath={.spec.nodeName}");
-    await killOn(on, node, "weft control --kubernetes");
-    const next = await eventually(
-      () => leaderOf(on),
-      (identity) => identity !== leader,
-      120_000,
-    );
-    assert.notEqual(next, leader, "another process leads");
-    return undefined;
-  });
+  unnoticed("kill -9 of the leader of the control plane", killLeader);
+
+  unnoticed("the end of a gateway's replica", deleteGateway);
+
+  unnoticed("kill -9 of a gateway's replica, but by who was with it,", killGateway);
 
   unnoticed("kill -9 of kubelet", async (on, [node = ""]) => {
     const startAgain = await killForAWhile(on, node, "kubelet --config");
     await sleep(WATCH_MS);
     await startAgain();
     await nodeIsReady(on, node);
-    return undefined;
   });
 
   unnoticed("kill -9 of containerd", async (on, [node = ""]) => {
@@ -82,54 +62,38 @@ onKubernetes("faults under traffic", "full", (cluster) => {
       120_000,
     );
     assert.equal(looks.code, 0, looks.stderr);
-    return undefined;
   });
 
-  unnoticed("kill -9 of the API server for a minute, and of its store's memory,", async (on) => {
-    const { started, startAgain } = killApiServer(on);
-    await sleep(AWAY_MS);
-    await forgetHistory(on, started);
-    startAgain();
-    await apiServerAnswers(on);
-    return undefined;
-  });
+  unnoticed("kill -9 of the API server for a minute, of its store's memory, of agents and of proxies that nobody asks,", killApiServerAndMore);
 
-  unnoticed("an API server that is silent for a minute", async (on) => {
+  unnoticed("an API server that is silent for a while", async (on) => {
     const pid = apiServerPid(on);
     process.kill(pid, "SIGSTOP");
     try {
-      await sleep(AWAY_MS);
+      await sleep(SILENT_MS);
     } finally {
       process.kill(pid, "SIGCONT");
     }
     await apiServerAnswers(on);
-    return undefined;
   });
 
   unnoticed("the death of a whole node, by the others,", async (on, nodes) => {
-    const node = nodes.at(-1) ?? "";
-    const startAgain = await killNode(on, node);
+    const lost = nodes.at(-1) ?? "";
+    const startAgain = await killNode(on, lost);
     await sleep(AWAY_MS);
     startAgain();
-    await nodeIsReady(on, node);
-    return node;
+    await nodeIsReady(on, lost);
+    return { lost };
   });
 
-  test("a pod neither sends nor receives before its policy is there", LIMIT, async () => {
-    assert.deepEqual(await leaksOfNewborns(world, "calm", async () => undefined), []);
+  test("a pod neither sends nor receives before its policy and its proxy are there", LIMIT, async () => {
+    assert.deepEqual(await leaksOfNewborns(world(), "calm", () => Promise.resolve()), []);
   });
 
   test("nor when the agents are killed while it starts", LIMIT, async () => {
-    const killAgents = async (): Promise<void> => {
-      for (const node of world.nodes) await killOn(cluster(), node, AGENT);
-    };
-    assert.deepEqual(await leaksOfNewborns(world, "killed", killAgents), []);
+    assert.deepEqual(await leaksOfNewborns(world(), "killed", () => killAgents(cluster(), world().nodes)), []);
   });
 });
-
-function leaderOf(cluster: KubernetesCluster): Promise<string> {
-  return cluster.get("-n", "weft-system", "get", "lease", "weft-control", "-o", "jsonpath={.spec.holderIdentity}");
-}
 
 /** Its kubelet says so anew: what it said before it died stays for a while. */
 async function nodeIsReady(cluster: KubernetesCluster, node: string): Promise<void> {
@@ -141,13 +105,4 @@ async function nodeIsReady(cluster: KubernetesCluster, node: string): Promise<vo
     return status === "True" && Date.parse(at) > since - 1000;
   };
   assert.ok(await eventually(isReady, (ready) => ready, 300_000), `${node} is Ready again`);
-}
-
-async function apiServerAnswers(cluster: KubernetesCluster): Promise<void> {
-  const { code, stderr } = await eventually(
-    () => cluster.kubectl("get", "--raw", "/readyz"),
-    (result) => result.code === 0,
-    120_000,
-  );
-  assert.equal(code, 0, stderr);
 }

@@ -25,6 +25,13 @@ export async function killOn(cluster: KubernetesCluster, node: string, pattern: 
   assert.equal(killed.code, 0, `${pattern} on ${node}: ${killed.stderr}`);
 }
 
+/** The proxy of a pod, by what only its environment says. kubelet starts it again. */
+export async function killProxy(cluster: KubernetesCluster, node: string, pod: string): Promise<void> {
+  const find = `for p in /proc/[0-9]*; do if grep -qsz '^POD_NAME=${pod}$' $p/environ; then kill -9 $(basename $p) && echo killed; fi; done`;
+  const { stdout, stderr } = await accessTo(cluster).run(node, "sh", "-c", find);
+  assert.match(stdout, /^killed/, `the proxy of ${pod} on ${node}: ${stderr}`);
+}
+
 /** Answers how to start it again. */
 export async function killForAWhile(cluster: KubernetesCluster, node: string, pattern: string): Promise<() => Promise<void>> {
   const nodes = accessTo(cluster);

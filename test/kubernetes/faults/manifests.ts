@@ -1,11 +1,16 @@
 /** The objects of this world. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Pod } from "#model/core.ts";
+import type { Container } from "#model/pod-parts.ts";
 
 export const MESH = "faults-mesh";
 export const PLAIN = "faults-plain";
 export const NAMESPACES = [MESH, PLAIN] as const;
 export const IMAGE = "weft/shell:1";
+export const GATEWAY = "way-in";
+/** Nobody talks to them: what they are made of may die. On each node, in the mesh. */
+export const SPARE = "spare";
 
 const PROGRAM = readFileSync(join(import.meta.dirname, "pod.cjs"), "utf8");
 /** Who is slow because the machine is busy stays Ready: without endpoints requests fail by right. */
@@ -23,17 +28,25 @@ export interface PodOf {
   readonly args: readonly string[];
   readonly account?: string;
   readonly readinessProbe?: object;
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 export const hostOf = (name: string, namespace: string): string => `${name}.${namespace}.svc.cluster.local`;
 
+export const containerOf = (name: string, args: readonly string[]): Container => ({
+  name,
+  image: IMAGE,
+  command: ["node", "/program/pod.cjs", ...args],
+  volumeMounts: [{ name: "program", mountPath: "/program" }],
+});
+
 /** The node is named, so that no scheduler is needed to bring it back. */
-export function podOf({ namespace, name, node, labels, args, account = "default", readinessProbe }: PodOf): object {
-  const app = { name: "app", image: IMAGE, command: ["node", "/program/pod.cjs", ...args], volumeMounts: [{ name: "program", mountPath: "/program" }] };
+export function podOf({ namespace, name, node, labels, args, account = "default", readinessProbe, annotations = {} }: PodOf): Pod {
+  const app = containerOf("app", args);
   return {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { name, namespace, labels },
+    metadata: { name, namespace, labels, annotations },
     spec: {
       nodeName: node,
       serviceAccountName: account,
@@ -52,20 +65,23 @@ export function namespaces(): readonly object[] {
   ]);
 }
 
-export function podsAndServices(nodes: readonly string[]): readonly object[] {
+/** `guards`: as of policies. */
+export function podsAndServices(nodes: readonly string[], guards: readonly string[]): readonly object[] {
   const guarded = (namespace: string): readonly string[] => nodes.map((node) => hostOf(`guarded-${node}`, namespace));
   // Both ways to each: by the Service's address, and straight to the pod's, Ready or not.
-  const everything = NAMESPACES.flatMap((namespace) => [...guarded(namespace), ...nodes.map((node) => hostOf(`direct-${node}`, namespace))]);
+  const everything = guards.flatMap((namespace) => [...guarded(namespace), ...nodes.map((node) => hostOf(`direct-${node}`, namespace))]);
   return NAMESPACES.flatMap((namespace) =>
     nodes.flatMap((node) => {
       const pod = (role: string, args: readonly string[], more: Partial<PodOf> = {}): object =>
         podOf({ namespace, name: `${role}-${node}`, node, labels: { role, app: `${role}-${node}` }, args, ...more });
       return [
         service(`guarded-${node}`, namespace, { selector: { app: `guarded-${node}` } }),
+        service(`open-${node}`, namespace, { selector: { app: `intrudes-${node}` } }),
         service(`direct-${node}`, namespace, { selector: { app: `guarded-${node}` }, clusterIP: "None", publishNotReadyAddresses: true }),
         pod("guarded", ["serve"], { readinessProbe: PATIENT }),
         pod("asks", ["ask", ...guarded(namespace)], { account: "asks" }),
         pod("intrudes", ["intrude", ...everything]),
+        ...(namespace === MESH ? [podOf({ namespace, name: `${SPARE}-${node}`, node, labels: { spare: "yes" }, args: ["serve"] })] : []),
       ];
     }),
   );
@@ -79,16 +95,33 @@ export function service(name: string, namespace: string, spec: object): object {
   return { apiVersion: "v1", kind: "Service", metadata: { name, namespace }, spec: { ports, ...spec } };
 }
 
-/** Only who asks may; the mesh knows it by its identity, the network by its label. */
-export function policies(): readonly object[] {
-  const selector = { matchLabels: { role: "guarded" } };
+/** The way in from outside: by a Gateway's own address to those who are guarded. */
+export function wayIn(): readonly object[] {
+  const spec = { gatewayClassName: "weft", listeners: [{ name: "http", port: 80, protocol: "HTTP" }] };
   return [
+    { apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway", metadata: { name: GATEWAY, namespace: MESH }, spec },
     {
-      apiVersion: "networking.k8s.io/v1",
-      kind: "NetworkPolicy",
-      metadata: { name: "guarded", namespace: PLAIN },
-      spec: { podSelector: selector, ingress: [{ from: [{ podSelector: { matchLabels: { role: "asks" } } }] }] },
+      apiVersion: "gateway.networking.k8s.io/v1",
+      kind: "HTTPRoute",
+      metadata: { name: GATEWAY, namespace: MESH },
+      spec: { parentRefs: [{ name: GATEWAY }], rules: [{ backendRefs: [{ name: "front", port: 8080 }] }] },
     },
+    service("front", MESH, { selector: { role: "guarded" } }),
+  ];
+}
+
+/** Only who asks may, and the gateway; the mesh knows them by their identity, the network by a label. `guards`: namespaces that have somebody who guards. */
+export function policies(guards: readonly string[]): readonly object[] {
+  const selector = { matchLabels: { role: "guarded" } };
+  const principals = [`cluster.local/ns/${MESH}/sa/asks`, "cluster.local/ns/istio-system/sa/istio-ingressgateway"];
+  const byNetwork = {
+    apiVersion: "networking.k8s.io/v1",
+    kind: "NetworkPolicy",
+    metadata: { name: "guarded", namespace: PLAIN },
+    spec: { podSelector: selector, ingress: [{ from: [{ podSelector: { matchLabels: { role: "asks" } } }] }] },
+  };
+  return [
+    ...(guards.includes(PLAIN) ? [byNetwork] : []),
     {
       apiVersion: "security.istio.io/v1",
       kind: "PeerAuthentication",
@@ -99,7 +132,7 @@ export function policies(): readonly object[] {
       apiVersion: "security.istio.io/v1",
       kind: "AuthorizationPolicy",
       metadata: { name: "guarded", namespace: MESH },
-      spec: { selector, rules: [{ from: [{ source: { principals: [`cluster.local/ns/${MESH}/sa/asks`] } }] }] },
+      spec: { selector, rules: [{ from: [{ source: { principals } }] }] },
     },
   ];
 }

@@ -1,33 +1,39 @@
 /**
  * Pods that are guarded from their first moment: each listens, and tries to get out, at once, while another pod outside the mesh
- * knocks at every address that a new pod may get. What is not guarded gets through both ways, so both would tell.
+ * knocks at every address that a new pod may get. What is not guarded gets through both ways, so both would tell. What a meshed
+ * pod says to another one is looked for on the wire between nodes: there it must never stand in the clear.
  */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import { captureNodes } from "#tools/kubernetes/demo-world.ts";
 import type { KubernetesCluster } from "#tools/kubernetes/cluster.ts";
 import type { Pod } from "#model/core.ts";
 import { formatIp, ip } from "#lib/ip.ts";
-import { MESH, NAMESPACES, PLAIN, podOf } from "./manifests.ts";
+import { BEFORE, kindsOf, newbornPod, shut, type Born, type Kind } from "./newborn-pods.ts";
+import { hostOf, MESH, NAMESPACES, PLAIN, podOf } from "./manifests.ts";
 import { eventually } from "../on-kubernetes.ts";
 import { lastSaid, type Attempts, type Said } from "./said.ts";
 import type { FaultWorld } from "./world.ts";
 
-/** On each node, of each kind: closed to the network both ways, closed by nothing, closed by the mesh to who comes in. */
-const BORN = { closed: 4, open: 1, meshed: 2 } as const;
-type Kind = keyof typeof BORN;
 /** Addresses on each node, from the first that no pod has: enough for those who are born, and for some that are taken meanwhile. */
-const KNOCKED_AT = 16;
-const READY_MS = 180_000;
-const SHOWN_MS = 60_000;
+const KNOCKED_AT = 20;
+const READY_MS = 240_000;
+const SHOWN_MS = 90_000;
 /** After they are Ready: something that came late would still be seen. */
 const WATCH_MS = 5000;
 const NEVER: Attempts = { tried: 0, connected: 0, echoed: 0 };
 
-interface Born {
-  readonly kind: Kind;
-  readonly namespace: string;
-  readonly name: string;
-  readonly node: string;
+/** What is known of one of them in the end. */
+interface Evidence {
+  /** By who scans. */
+  readonly knocked: Attempts;
+  readonly own: Said | undefined;
+  /** Of its container before the proxy. */
+  readonly before: Said | undefined;
+  /** On other nodes, in the mesh, for everybody. */
+  readonly open: readonly string[];
+  /** For others than it. */
+  readonly guarded: readonly string[];
 }
 
 /** Answers what passed that must not. `meanwhile` happens when the first of them start. */
@@ -35,86 +41,104 @@ export async function leaksOfNewborns(world: FaultWorld, round: string, meanwhil
   const { cluster, nodes } = world;
   const pod = (name: string, node: string, args: readonly string[]): object => podOf({ namespace: PLAIN, name, node, labels: { round }, args });
   // A node gives the address after the last one: who comes now tells where the next will be.
-  await world.apply([...policies(), ...nodes.map((node) => pod(`first-${round}-${node}`, node, ["serve"]))]);
+  await world.apply([...shut(world.guards), ...nodes.map((node) => pod(`first-${round}-${node}`, node, ["serve"]))]);
   await allReady(cluster, round);
   const before = await addressesOf(cluster);
   const ranges = nodes.flatMap((node) => [after(before.get(`${PLAIN}/first-${round}-${node}`)), String(KNOCKED_AT)]);
   const scanner = `scans-${round}`;
   await world.apply([pod(scanner, nodes[0] ?? "", ["scan", ...ranges])]);
   await allReady(cluster, round);
-  const born = bornOn(nodes, round);
-  const calledUpon = nodes.map((node) => before.get(`${PLAIN}/intrudes-${node}`) ?? "");
-  await world.apply(born.map(({ kind, ...rest }) => podOf({ ...rest, labels: { round, newborn: kind }, args: ["newborn", ...calledUpon] })));
+  const outside = nodes.map((node) => before.get(`${PLAIN}/intrudes-${node}`) ?? "");
+  const guarded = nodes.map((node) => hostOf(`guarded-${node}`, MESH));
+  const openTo = (own: string): readonly string[] => nodes.filter((node) => node !== own).map((node) => hostOf(`open-${node}`, MESH));
+  const born = nodes.flatMap((node) =>
+    kindsOf(world.guards).flatMap(([kind, count]) => Array.from({ length: count }, (_, i): Born => ({ kind, name: `${kind}-${round}-${i}-${node}`, node }))),
+  );
+  const wire = captureNodes(cluster) ?? assert.fail("what travels between nodes can be seen");
+  const made = await Promise.all(
+    born.map((each) => newbornPod(cluster, each, { round, hosts: [...outside, ...(isMeshed(each.kind) ? [...openTo(each.node), ...guarded] : [])] })),
+  );
+  await world.apply(made);
   await meanwhile();
   await allReady(cluster, round);
   const addresses = await addressesOf(cluster);
-  const judge = async (kinds: readonly Kind[]): Promise<readonly string[]> => {
+  const judge = async (): Promise<{ readonly missing: readonly string[]; readonly leaks: readonly string[] }> => {
     const said = await lastSaidBy(cluster, `round=${round}`);
     const scanned = said.get(`${PLAIN}/${scanner}`)?.attempts ?? {};
-    return born
-      .filter(({ kind }) => kinds.includes(kind))
-      .flatMap((each) => {
-        const key = `${each.namespace}/${each.name}`;
-        return judged(each, scanned[addresses.get(key) ?? ""] ?? NEVER, said.get(key));
-      });
+    const early = await lastSaid(cluster, MESH, `round=${round},newborn=early`, BEFORE);
+    const all = born.map((each) => {
+      const key = `${isMeshed(each.kind) ? MESH : PLAIN}/${each.name}`;
+      const knocked = scanned[addresses.get(key) ?? ""] ?? NEVER;
+      const evidence = { knocked, own: said.get(key), before: early.get(key), open: openTo(each.node), guarded };
+      return { missing: notShown(each, evidence), leaks: leaks(each, evidence) };
+    });
+    return { missing: all.flatMap(({ missing }) => missing), leaks: all.flatMap((each) => each.leaks) };
   };
   // When those get through that may, what is open would have been found.
-  await eventually(
-    () => judge(["open"]),
-    (missing) => missing.length === 0,
-    SHOWN_MS,
-  );
+  await eventually(judge, ({ missing }) => missing.length === 0, SHOWN_MS);
   await sleep(WATCH_MS);
-  const found = await judge(["open", "closed", "meshed"]);
+  const frames = (await wire.finish()).map((frame) => Buffer.from(frame));
+  const found = await judge();
   for (const namespace of NAMESPACES) await cluster.get("-n", namespace, "delete", "pod", "-l", `round=${round}`);
-  return found;
+  return [...found.missing, ...found.leaks, ...born.flatMap((each) => onTheWire(each, openTo(each.node), frames))];
 }
 
-function bornOn(nodes: readonly string[], round: string): readonly Born[] {
-  const kinds = Object.entries(BORN) as [Kind, number][];
-  return nodes.flatMap((node) =>
-    kinds.flatMap(([kind, count]) =>
-      Array.from({ length: count }, (_, i) => ({ kind, namespace: kind === "meshed" ? MESH : PLAIN, name: `${kind}-${round}-${i}-${node}`, node })),
-    ),
-  );
+const isMeshed = (kind: Kind): boolean => kind !== "closed" && kind !== "open";
+
+/** What must have happened, or nothing is proved. */
+function notShown({ kind, name }: Born, { knocked, own, before, open }: Evidence): readonly string[] {
+  const attempts = own?.attempts ?? {};
+  const calls = Object.values(attempts);
+  const lines: string[] = [];
+  if (knocked.tried === 0) lines.push(`nobody knocked at ${name}: it has an address that was not expected`);
+  if (calls.length === 0 || calls.some(({ tried }) => tried === 0)) lines.push(`${name} did not try to get out`);
+  if (kind === "open" && !(knocked.echoed > 0 && calls.every(({ echoed }) => echoed > 0)))
+    lines.push(`${name}, which nothing guards, did not get through: nothing was shown`);
+  if (kind === "meshed" || kind === "uncaught" || kind === "early")
+    for (const host of open)
+      if ((attempts[host]?.echoed ?? 0) === 0) lines.push(`${name} did not get through to ${host}, which is open to it: nothing was shown`);
+  if (kind === "early" && (before === undefined || Object.values(before.attempts).some(({ tried }) => tried === 0)))
+    lines.push(`${name} did not try to get out before its proxy`);
+  return lines;
 }
 
-function judged({ kind, name }: Born, knocked: Attempts, own: Said | undefined): readonly string[] {
-  const calls = Object.values(own?.attempts ?? {});
-  if (knocked.tried === 0) return [`nobody knocked at ${name}: it has an address that was not expected`];
-  if (calls.length === 0 || calls.some(({ tried }) => tried === 0)) return [`${name} did not try to get out`];
-  switch (kind) {
-    case "closed":
-      return [
-        ...(knocked.connected > 0 ? [`${name} was reached ${knocked.connected} times, at last at ${knocked.connectedAt ?? "?"}`] : []),
-        ...calls
-          .filter(({ connected }) => connected > 0)
-          .map(({ connected, connectedAt }) => `${name} got out ${connected} times, at last at ${connectedAt ?? "?"}`),
-      ];
-    case "open":
-      return knocked.echoed > 0 && calls.every(({ echoed }) => echoed > 0) ? [] : [`${name}, which nothing guards, did not get through: nothing was shown`];
-    case "meshed":
-      return knocked.echoed > 0 ? [`the application of ${name} was reached ${knocked.echoed} times, at last at ${knocked.echoedAt ?? "?"}`] : [];
+function leaks({ kind, name }: Born, { knocked, own, before, guarded }: Evidence): readonly string[] {
+  const attempts = own?.attempts ?? {};
+  const lines: string[] = [];
+  const noneOf = (what: string, said: Said | undefined, count: "connected" | "echoed", hosts: readonly string[]): void => {
+    for (const host of hosts) {
+      const now = said?.attempts[host] ?? NEVER;
+      const at = count === "connected" ? now.connectedAt : now.echoedAt;
+      if (now[count] > 0) lines.push(`${what} got out to ${host} ${now[count]} times, at last at ${at ?? "?"}`);
+    }
+  };
+  // A proxy takes any connection, and decides then.
+  if (kind === "closed" || kind === "sealed") {
+    if (knocked.connected > 0) lines.push(`${name} was reached ${knocked.connected} times, at last at ${knocked.connectedAt ?? "?"}`);
+    noneOf(name, own, kind === "closed" ? "connected" : "echoed", Object.keys(attempts));
   }
+  if (kind === "meshed" || kind === "early") {
+    if (knocked.echoed > 0) lines.push(`the application of ${name} was reached ${knocked.echoed} times, at last at ${knocked.echoedAt ?? "?"}`);
+    noneOf(name, own, "echoed", guarded);
+  }
+  if (kind === "early" && before !== undefined) {
+    if (before.arrived > 0) lines.push(`${name} was reached ${before.arrived} times before its proxy`);
+    noneOf(`${name} before its proxy`, before, "connected", Object.keys(before.attempts));
+  }
+  return lines;
 }
 
-function policies(): readonly object[] {
-  const meshed = { matchLabels: { newborn: "meshed" } };
-  return [
-    {
-      apiVersion: "networking.k8s.io/v1",
-      kind: "NetworkPolicy",
-      metadata: { name: "closed", namespace: PLAIN },
-      spec: { podSelector: { matchLabels: { newborn: "closed" } }, policyTypes: ["Ingress", "Egress"] },
-    },
-    {
-      apiVersion: "security.istio.io/v1",
-      kind: "PeerAuthentication",
-      metadata: { name: "meshed", namespace: MESH },
-      spec: { selector: meshed, mtls: { mode: "STRICT" } },
-    },
-    { apiVersion: "security.istio.io/v1", kind: "AuthorizationPolicy", metadata: { name: "meshed", namespace: MESH }, spec: { selector: meshed } },
-  ];
+/** What it said to its peers of the mesh is in no frame, but for the one whose traffic goes past its proxy. */
+function onTheWire({ kind, name }: Born, open: readonly string[], frames: readonly Buffer[]): readonly string[] {
+  if (!isMeshed(kind)) return [];
+  const names = kind === "early" ? [name, `${name}.${BEFORE}`] : [name];
+  return names.flatMap((who) =>
+    open.flatMap((host) => {
+      const seen = frames.filter((frame) => frame.includes(`${who} to ${host} `)).length;
+      if (kind === "uncaught") return seen > 0 ? [] : [`nobody saw what ${who} said to ${host} in the clear: nothing was shown`];
+      return seen > 0 ? [`${who} spoke to ${host} in the clear: ${seen} frames`] : [];
+    }),
+  );
 }
 
 async function lastSaidBy(cluster: KubernetesCluster, label: string): Promise<ReadonlyMap<string, Said>> {

@@ -2,10 +2,14 @@
  * What runs in the pods of this folder's world. CommonJS and one file, because it comes as a ConfigMap. Its arguments are a role
  * and what that needs:
  *   serve                 gives back on TCP 7000 what it hears, and answers HTTP on 8080
- *   ask HOST...           keeps a connection to port 7000 of each, with a word and its echo each 100 ms; asks 8080 as often
+ *   ask HOST...           keeps a connection to port 7000 of each, with a word and its echo each 100 ms; asks 8080 as often;
+ *                         and looks all the time whether Service "news" of the first one's namespace is there
+ *   visit ADDRESS...      asks port 80 of each, by a connection that is kept and by a new one each time
  *   intrude HOST...       tries a new connection to port 7000 of each, again and again; itself it serves as well
  *   scan FIRST COUNT...   tries port 7100 of COUNT addresses from FIRST on, again and again
- *   newborn HOST...       gives back on TCP 7100 what it hears; from its first moment on tries port 7000 of each
+ *   newborn NAME HOST...  gives back on TCP 7100 what it hears; from its first moment on tries port 7000 of each, with words in
+ *                         which its name stands: "NAME to HOST "
+ *   unborn NAME HOST...   the same for some seconds
  * Each second it says in a line of JSON what came of it so far.
  */
 const { lookup } = require("node:dns");
@@ -16,10 +20,12 @@ const [role, ...words] = process.argv.slice(2);
 const TICK_MS = 100;
 /** Longer than an answer takes on a busy machine. */
 const ATTEMPT_MS = 3000;
+/** Long enough to be knocked at, and to say so. */
+const UNBORN_MS = 5500;
 /** An answer that takes longer has failed. */
 const ANSWER_MS = 8000;
 
-const state = { startedAt: new Date().toISOString(), streams: {}, http: {}, attempts: {} };
+const state = { startedAt: new Date().toISOString(), streams: {}, http: {}, attempts: {}, arrived: 0, news: { since: "", failure: "" } };
 let said = 0;
 setInterval(() => {
   for (const stream of Object.values(state.streams)) {
@@ -30,7 +36,11 @@ setInterval(() => {
 }, 1000);
 
 function echo(port) {
-  net.createServer((socket) => socket.on("error", () => undefined).pipe(socket)).listen(port, "0.0.0.0");
+  const server = net.createServer((socket) => {
+    state.arrived += 1;
+    socket.on("error", () => undefined).pipe(socket);
+  });
+  server.listen(port, "0.0.0.0");
 }
 
 function keepStream(host) {
@@ -55,19 +65,21 @@ function keepStream(host) {
   });
 }
 
-function askAgain(host) {
-  const asked = (state.http[host] ??= { answered: 0, failed: 0, failure: "" });
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+function askAgain({ host, port = 8080, keepAlive = true, name = host }) {
+  const asked = (state.http[name] ??= { answered: 0, failed: 0, failure: "", answeredAt: "" });
+  const agent = new http.Agent({ keepAlive, maxSockets: 1 });
   const fail = (what) => {
     asked.failed += 1;
     asked.failure = `${new Date().toISOString()} ${what}`;
   };
   const next = () => setTimeout(ask, TICK_MS);
   const ask = () => {
-    const request = http.get({ host, port: 8080, path: "/", agent, timeout: ANSWER_MS }, (answer) => {
+    const request = http.get({ host, port, path: "/", agent, timeout: ANSWER_MS }, (answer) => {
       answer.resume().on("end", () => {
-        if (answer.statusCode === 200) asked.answered += 1;
-        else fail(`status ${answer.statusCode}`);
+        if (answer.statusCode === 200) {
+          asked.answered += 1;
+          asked.answeredAt = new Date().toISOString();
+        } else fail(`status ${answer.statusCode}`);
         next();
       });
     });
@@ -76,6 +88,26 @@ function askAgain(host) {
       fail(error.message);
       next();
     });
+  };
+  ask();
+}
+
+function hear(domain) {
+  const next = () => setTimeout(ask, 250);
+  const lost = (why) => {
+    state.news = { since: "", failure: why };
+    next();
+  };
+  const ask = () => {
+    const request = http.get({ host: `news.${domain}`, port: 8080, path: "/", agent: false, timeout: ATTEMPT_MS }, (answer) => {
+      answer.resume().on("end", () => {
+        if (answer.statusCode !== 200) return lost(`status ${answer.statusCode}`);
+        state.news = { since: state.news.since || new Date().toISOString(), failure: "" };
+        next();
+      });
+    });
+    request.on("timeout", () => request.destroy(new Error(`no answer within ${ATTEMPT_MS} ms`)));
+    request.on("error", (error) => lost(error.message));
   };
   ask();
 }
@@ -93,10 +125,10 @@ function lookupSometimes(host, options, done) {
 }
 
 /** One try to get an echo; what came of it is counted by its kind. */
-function attempt({ host, port }) {
+function attempt({ host, port, name = "knock" }) {
   const count = (state.attempts[host] ??= { tried: 0, connected: 0, echoed: 0, last: "" });
   count.tried += 1;
-  const token = `knock ${Math.random()}\n`;
+  const token = `${name} to ${host} ${Math.random()}\n`;
   let heard = "";
   const socket = net.connect({ host, port, noDelay: true, family: 4, lookup: lookupSometimes });
   const timer = setTimeout(() => socket.destroy(new Error("silence")), ATTEMPT_MS);
@@ -138,8 +170,12 @@ const ROLES = {
   ask() {
     for (const host of words) {
       keepStream(host);
-      askAgain(host);
+      askAgain({ host });
     }
+    hear(words[0].split(".").slice(1).join("."));
+  },
+  visit() {
+    for (const host of words) for (const keepAlive of [true, false]) askAgain({ host, port: 80, keepAlive, name: `${keepAlive ? "kept" : "new"} to ${host}` });
   },
   intrude() {
     echo(7000);
@@ -150,13 +186,18 @@ const ROLES = {
   },
   newborn() {
     echo(7100);
-    for (const host of words) {
-      const hurry = knock({ host, port: 7000 }, 20);
+    const [name, ...hosts] = words;
+    for (const host of hosts) {
+      const hurry = knock({ host, port: 7000, name }, 20);
       setTimeout(() => {
         clearInterval(hurry);
-        knock({ host, port: 7000 }, 500);
+        knock({ host, port: 7000, name }, 500);
       }, 1000);
     }
+  },
+  unborn() {
+    ROLES.newborn();
+    setTimeout(() => process.exit(), UNBORN_MS);
   },
 };
 

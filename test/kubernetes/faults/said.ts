@@ -8,8 +8,12 @@ export interface Said {
   /** Of the process: another one means that it was started again. */
   readonly startedAt: string;
   readonly streams: Readonly<Record<string, Stream>>;
-  readonly http: Readonly<Record<string, { readonly answered: number; readonly failed: number; readonly failure: string }>>;
+  readonly http: Readonly<Record<string, Asked>>;
   readonly attempts: Readonly<Record<string, Attempts>>;
+  /** Connections that came in, whoever made them. */
+  readonly arrived: number;
+  /** Of those who ask: since when Service "news" answers them, or why it does not. */
+  readonly news: { readonly since: string; readonly failure: string };
 }
 
 interface Stream {
@@ -19,6 +23,15 @@ interface Stream {
   readonly quietMs: number;
   /** When and how the last connection ended; empty: none did. */
   readonly ended: string;
+}
+
+interface Asked {
+  readonly answered: number;
+  /** When last; empty: never. */
+  readonly answeredAt: string;
+  readonly failed: number;
+  /** When and how the last one failed. */
+  readonly failure: string;
 }
 
 export interface Attempts {
@@ -31,8 +44,8 @@ export interface Attempts {
 }
 
 /** By pod, "namespace/name": what those with this label said last. */
-export async function lastSaid(cluster: KubernetesCluster, namespace: string, label: string): Promise<ReadonlyMap<string, Said>> {
-  const all = await read(cluster, namespace, "-l", label, "--prefix", "--max-log-requests=50", "--tail=1");
+export async function lastSaid(cluster: KubernetesCluster, namespace: string, label: string, container = "app"): Promise<ReadonlyMap<string, Said>> {
+  const all = await read(cluster, namespace, "-c", container, "-l", label, "--prefix", "--max-log-requests=50", "--tail=1");
   return new Map(all.flatMap(({ pod, said }) => [[`${namespace}/${pod}`, said]]));
 }
 
@@ -42,8 +55,8 @@ export async function saidSince(cluster: KubernetesCluster, namespace: string, l
   const { items } = JSON.parse(await cluster.get("-n", namespace, "get", "pods", "-l", label, "-o", "json")) as { readonly items: readonly Pod[] };
   const restarted = items.filter(({ status }) => status?.containerStatuses?.some(({ name, restartCount }) => name === "app" && restartCount > 0));
   const found: Heard[] = [];
-  for (const { metadata } of restarted) found.push(...(await read(cluster, namespace, metadata.name, "--prefix", "--previous", since)));
-  found.push(...(await read(cluster, namespace, "-l", label, "--prefix", "--max-log-requests=50", "--tail=-1", since)));
+  for (const { metadata } of restarted) found.push(...(await read(cluster, namespace, metadata.name, "-c", "app", "--prefix", "--previous", since)));
+  found.push(...(await read(cluster, namespace, "-c", "app", "-l", label, "--prefix", "--max-log-requests=50", "--tail=-1", since)));
   const lines = Map.groupBy(found, ({ pod }) => `${namespace}/${pod}`);
   return new Map(items.map(({ metadata: { name } }) => [`${namespace}/${name}`, (lines.get(`${namespace}/${name}`) ?? []).map(({ said }) => said)]));
 }
@@ -55,9 +68,9 @@ interface Heard {
 
 async function read(cluster: KubernetesCluster, namespace: string, ...flags: readonly string[]): Promise<readonly Heard[]> {
   // Of a pod that has not started nothing can be read: it will be asked again.
-  const { stdout } = await cluster.kubectl("-n", namespace, "logs", "-c", "app", "--ignore-errors", ...flags);
+  const { stdout } = await cluster.kubectl("-n", namespace, "logs", "--ignore-errors", ...flags);
   return stdout.split("\n").flatMap((line) => {
-    const [, pod, text] = /^\[pod\/([^/]+)\/app\] (\{.*\})$/.exec(line) ?? [];
+    const [, pod, text] = /^\[pod\/([^/]+)\/[^\]]+\] (\{.*\})$/.exec(line) ?? [];
     return pod === undefined || text === undefined ? [] : [{ pod, said: JSON.parse(text) as Said }];
   });
 }
