@@ -61,8 +61,12 @@ export function namespaces(): readonly object[] {
   return NAMESPACES.flatMap((name) => [
     { apiVersion: "v1", kind: "Namespace", metadata: { name, labels: name === MESH ? { "istio-injection": "enabled" } : {} } },
     { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "asks", namespace: name } },
-    { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "program", namespace: name }, data: { "pod.cjs": PROGRAM } },
+    programOf(name),
   ]);
+}
+
+export function programOf(namespace: string): object {
+  return { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "program", namespace }, data: { "pod.cjs": PROGRAM } };
 }
 
 /** `guards`: as of policies. */

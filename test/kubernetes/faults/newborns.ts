@@ -9,15 +9,15 @@ import { captureNodes } from "#tools/kubernetes/demo-world.ts";
 import type { KubernetesCluster } from "#tools/kubernetes/cluster.ts";
 import type { Pod } from "#model/core.ts";
 import { formatIp, ip } from "#lib/ip.ts";
-import { BEFORE, kindsOf, newbornPod, shut, type Born, type Kind } from "./newborn-pods.ts";
-import { hostOf, MESH, NAMESPACES, PLAIN, podOf } from "./manifests.ts";
+import { BEFORE, birthplaceOf, BIRTHPLACES, isMeshed, kindsOf, newbornPod, shut, type Born } from "./newborn-pods.ts";
+import { hostOf, MESH, PLAIN, podOf } from "./manifests.ts";
 import { eventually } from "../on-kubernetes.ts";
 import { lastSaid, type Attempts, type Said } from "./said.ts";
 import type { FaultWorld } from "./world.ts";
 
 /** Addresses on each node, from the first that no pod has: enough for those who are born, and for some that are taken meanwhile. */
-const KNOCKED_AT = 20;
-const READY_MS = 240_000;
+const KNOCKED_AT = 16;
+const READY_MS = 300_000;
 const SHOWN_MS = 90_000;
 /** After they are Ready: something that came late would still be seen. */
 const WATCH_MS = 5000;
@@ -38,6 +38,14 @@ interface Evidence {
 
 /** Answers what passed that must not. `meanwhile` happens when the first of them start. */
 export async function leaksOfNewborns(world: FaultWorld, round: string, meanwhile: () => Promise<void>): Promise<readonly string[]> {
+  try {
+    return await leaksOf(world, round, meanwhile);
+  } finally {
+    for (const namespace of BIRTHPLACES) await world.cluster.kubectl("-n", namespace, "delete", "pod", "--wait=false", "-l", `round=${round}`);
+  }
+}
+
+async function leaksOf(world: FaultWorld, round: string, meanwhile: () => Promise<void>): Promise<readonly string[]> {
   const { cluster, nodes } = world;
   const pod = (name: string, node: string, args: readonly string[]): object => podOf({ namespace: PLAIN, name, node, labels: { round }, args });
   // A node gives the address after the last one: who comes now tells where the next will be.
@@ -65,9 +73,9 @@ export async function leaksOfNewborns(world: FaultWorld, round: string, meanwhil
   const judge = async (): Promise<{ readonly missing: readonly string[]; readonly leaks: readonly string[] }> => {
     const said = await lastSaidBy(cluster, `round=${round}`);
     const scanned = said.get(`${PLAIN}/${scanner}`)?.attempts ?? {};
-    const early = await lastSaid(cluster, MESH, `round=${round},newborn=early`, BEFORE);
+    const early = await lastSaid(cluster, birthplaceOf("early"), `round=${round},newborn=early`, BEFORE);
     const all = born.map((each) => {
-      const key = `${isMeshed(each.kind) ? MESH : PLAIN}/${each.name}`;
+      const key = `${birthplaceOf(each.kind)}/${each.name}`;
       const knocked = scanned[addresses.get(key) ?? ""] ?? NEVER;
       const evidence = { knocked, own: said.get(key), before: early.get(key), open: openTo(each.node), guarded };
       return { missing: notShown(each, evidence), leaks: leaks(each, evidence) };
@@ -79,11 +87,8 @@ export async function leaksOfNewborns(world: FaultWorld, round: string, meanwhil
   await sleep(WATCH_MS);
   const frames = (await wire.finish()).map((frame) => Buffer.from(frame));
   const found = await judge();
-  for (const namespace of NAMESPACES) await cluster.get("-n", namespace, "delete", "pod", "-l", `round=${round}`);
   return [...found.missing, ...found.leaks, ...born.flatMap((each) => onTheWire(each, openTo(each.node), frames))];
 }
-
-const isMeshed = (kind: Kind): boolean => kind !== "closed" && kind !== "open";
 
 /** What must have happened, or nothing is proved. */
 function notShown({ kind, name }: Born, { knocked, own, before, open }: Evidence): readonly string[] {
@@ -142,12 +147,12 @@ function onTheWire({ kind, name }: Born, open: readonly string[], frames: readon
 }
 
 async function lastSaidBy(cluster: KubernetesCluster, label: string): Promise<ReadonlyMap<string, Said>> {
-  const all = await Promise.all(NAMESPACES.map((namespace) => lastSaid(cluster, namespace, label)));
+  const all = await Promise.all(BIRTHPLACES.map((namespace) => lastSaid(cluster, namespace, label)));
   return new Map(all.flatMap((each) => [...each]));
 }
 
 async function allReady(cluster: KubernetesCluster, round: string): Promise<void> {
-  for (const namespace of NAMESPACES) {
+  for (const namespace of BIRTHPLACES) {
     const { stdout } = await cluster.kubectl("-n", namespace, "get", "pod", "-l", `round=${round}`, "-o", "name");
     if (stdout.trim() === "") continue;
     const wait = ["kubectl", "-n", namespace, "wait", "--for=condition=Ready", "pod", "-l", `round=${round}`, `--timeout=${READY_MS / 1000}s`] as const;

@@ -156,7 +156,7 @@ function knock(target, everyMs) {
 
 function scan(first, count) {
   const [a, b, c, d] = first.split(".").map(Number);
-  for (let i = 0; i < count; i += 1) setTimeout(knock, i, { host: `${a}.${b}.${c}.${d + i}`, port: 7100 }, 100);
+  for (let i = 0; i < count; i += 1) setTimeout(knock, i, { host: `${a}.${b}.${c}.${d + i}`, port: 7100 }, 200);
 }
 
 const ROLES = {
@@ -188,10 +188,11 @@ const ROLES = {
     echo(7100);
     const [name, ...hosts] = words;
     for (const host of hosts) {
-      const hurry = knock({ host, port: 7000, name }, 20);
+      // Who must ask for an address first is slower anyway.
+      const hurry = knock({ host, port: 7000, name }, net.isIP(host) === 0 ? 200 : 25);
       setTimeout(() => {
         clearInterval(hurry);
-        knock({ host, port: 7000, name }, 500);
+        knock({ host, port: 7000, name }, 1000);
       }, 1000);
     }
   },
