@@ -1,6 +1,6 @@
 /** What the agent knows of the cluster: the World's part that concerns nodes, followed from the API server. */
 import type { ApiClient, ListOptions } from "#client/client.ts";
-import { followWorld, type FollowedWorld, type ObjectChange } from "#client/informer.ts";
+import { followWorld, type FollowedWorld, type FollowOptions, type ObjectChange } from "#client/informer.ts";
 import type { Host } from "#host/host.ts";
 import type { Pod } from "#model/core.ts";
 import type { KindId } from "#model/kinds.ts";
@@ -13,6 +13,8 @@ export interface ClusterStateOptions {
   readonly kinds: readonly KindId[];
   /** Narrows a kind. */
   readonly only?: { readonly [K in KindId]?: ListOptions };
+  /** What is kept of each object. */
+  readonly keep?: FollowOptions["keep"];
   readonly changed: (changes: readonly ObjectChange[]) => void;
 }
 
@@ -21,10 +23,11 @@ export class ClusterState {
   /** "namespace/name" by address. */
   readonly #podsByAddress = new Map<string, string>();
 
-  constructor({ host, api, log, kinds, only, changed }: ClusterStateOptions) {
+  constructor({ host, api, log, kinds, only, keep, changed }: ClusterStateOptions) {
     this.#followed = followWorld(api, kinds, {
       host,
       ...(only === undefined ? {} : { only }),
+      ...(keep === undefined ? {} : { keep }),
       changed: (changes) => {
         for (const change of changes) if (change.kind === "Pod") this.#podChanged(change);
         changed(changes);

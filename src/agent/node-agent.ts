@@ -4,6 +4,7 @@
  * NodeCompiler -> plan -> PlanApplier -> kernel (plan-loop.ts). It decides nothing about packets: what the kernel does is
  * in the plan. What differs from cluster to cluster (who proves what to whom, where things are) comes as options.
  */
+import { keptOnNode } from "#compile/node/kept.ts";
 import { NodeCompiler } from "#compile/node/node-compiler.ts";
 import { DROP_LOG_GROUP, type NodeSettings } from "#compile/node/settings.ts";
 import { placeOf } from "#compile/routes/routes.ts";
@@ -109,6 +110,7 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
     log,
     kinds: KINDS[profile],
     ...(options.only === undefined ? {} : { only: options.only }),
+    keep: keptOnNode(node),
     changed: (changes) => {
       const seen = changes.map(({ kind, key, after }) => compiler.apply(after === undefined ? { kind, key } : { kind, key, object: after }));
       health.set("api", undefined);

@@ -1,5 +1,6 @@
 /** What the agent tells the API: that its node's network is up, and what objects ask for in vain. */
 import { createHash } from "node:crypto";
+import { NETWORK_CONDITION } from "#compile/node/kept.ts";
 import type { ApiClient } from "#client/client.ts";
 import type { Host } from "#host/host.ts";
 import type { Event, Node, Pod } from "#model/core.ts";
@@ -49,12 +50,12 @@ export class Reporter {
 
   async #reportNetwork(): Promise<void> {
     const { host, api, log, node, findNode } = this.#options;
-    const known = findNode()?.status?.conditions?.find(({ type }) => type === "NetworkUnavailable");
+    const known = findNode()?.status?.conditions?.find(({ type }) => type === NETWORK_CONDITION);
     if (findNode() === undefined || known?.status === "False" || this.#isWriting) return;
     this.#isWriting = true;
     const now = new Date(host.clock.now()).toISOString().replace(/[.]\d+Z$/, "Z");
     const condition = {
-      type: "NetworkUnavailable",
+      type: NETWORK_CONDITION,
       status: "False",
       reason: "WeftIsUp",
       message: "the node's network plan is applied",

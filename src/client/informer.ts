@@ -28,6 +28,8 @@ export interface FollowOptions {
   readonly changed: (changes: readonly ObjectChange[]) => void;
   /** Narrows a kind: `{ Pod: { fieldSelector: "spec.nodeName=node-1" } }`. */
   readonly only?: { readonly [K in KindId]?: ListOptions };
+  /** What is kept of an object of a kind; absent: all but its managers. What it leaves out must be read by nobody. */
+  readonly keep?: { readonly [K in KindId]?: (object: Kinds[K]) => Kinds[K] };
   /** A list or watch failed; it is tried again by itself. `isNew`: the first time since all was well. */
   readonly onTrouble?: (kind: KindId, error: unknown, isNew: boolean) => void;
   /** After trouble: the server answers again. */
@@ -245,7 +247,7 @@ class Follower implements FollowedWorld {
     const before = objects?.get(key) as Kinds[K] | undefined;
     const isSame = before?.metadata.uid === object.metadata.uid && before?.metadata.resourceVersion === object.metadata.resourceVersion;
     if (isSame && before !== undefined) return;
-    const after = withoutManagers(object);
+    const after = this.#options.keep?.[kind]?.(object) ?? withoutManagers(object);
     objects?.set(key, after);
     this.#pending.push({ kind, key, before, after } as ObjectChange);
     this.#schedule();

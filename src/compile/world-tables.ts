@@ -61,9 +61,11 @@ export class WorldTables {
   }
 }
 
+export const sliceServiceLabel = "kubernetes.io/service-name";
+
 /** Undefined for a slice of nobody. */
 export function sliceService({ metadata }: KubeObject): string | undefined {
-  const name = metadata.labels?.["kubernetes.io/service-name"];
+  const name = metadata.labels?.[sliceServiceLabel];
   return name === undefined ? undefined : `${metadata.namespace ?? ""}/${name}`;
 }
 

@@ -3,12 +3,12 @@ import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import type { KindId } from "#model/kinds.ts";
 import { objectKey, type KubeObject } from "#model/object.ts";
-import { worldReader, type World } from "#model/world.ts";
+import type { World } from "#model/world.ts";
 import { parseTables } from "#wire/nft/parse.ts";
 import { writeTable } from "#wire/nft/write.ts";
 import { NodeCompiler } from "./node-compiler.ts";
-import { compileNode } from "./node.ts";
 import { DEFAULT_SETTINGS, type LocalPod } from "./settings.ts";
+import { planOfKept } from "./test-kept.ts";
 
 const question = { node: "node-1", settings: DEFAULT_SETTINGS };
 const small = fc.integer({ min: 1, max: 3 });
@@ -133,7 +133,7 @@ class Twin {
     const world = Object.fromEntries(
       [...Map.groupBy(this.objects.values(), ({ kind }) => kind)].map(([kind, list]) => [kind, new Map(list.map((each) => [objectKey(each), each]))]),
     ) as World;
-    return compileNode(worldReader(world), question, [...this.pods.values()]);
+    return planOfKept(world, question, [...this.pods.values()]);
   }
 }
 
@@ -207,7 +207,7 @@ describe("what is derived anew", () => {
     {
       name: "a Service's port: that Service, and the zone, which has its SRV record",
       object: service(7, 81),
-      want: { "service rules": 1, "service names": 1, zone: 1, "node plan": 1 },
+      want: { "service rules": 1, "service names": 1, zone: 1, "cluster facts": 1, "node plan": 1 },
     },
     { name: "an endpoint: its Service, and no names", object: slice(7, false), want: { "service rules": 1, "service names": 1, "node plan": 1 } },
   ];

@@ -14,7 +14,7 @@ import { Incremental, type Derivation, type Held, type Read, type Table } from "
 import type { EndpointSlice } from "#model/discovery.ts";
 import type { DnsZone, NodePlan } from "#model/plan/node-plan.ts";
 import type { World } from "#model/world.ts";
-import { compileZone, joinNode, piecesOf, type NodePieces, type NodeQuestion } from "./node.ts";
+import { compileZone, joinNode, piecesOf, type ClusterFacts, type NodePieces, type NodeQuestion } from "./node.ts";
 import type { NodeReader } from "./pods.ts";
 import { selfOf, type NodeSelf } from "./self.ts";
 import type { LocalPod } from "./settings.ts";
@@ -41,6 +41,7 @@ export class NodeCompiler {
     const interception = piece<PodInterception>("interception", (pieces, key) => pieces.interception(key));
     const routes = piece<NodeRoutes>("node routes", (pieces) => pieces.routes());
     const zone = this.#engine.derive<DnsZone>("zone", (read) => compileZone(this.#reader(read), question.settings, (key) => read.derived(names, key)));
+    const cluster = piece<ClusterFacts>("cluster facts", (pieces) => pieces.cluster());
     const hostPorts = piece<HostPorts>("host ports", (pieces, key) => pieces.hostPorts(JSON.parse(key) as LocalPod));
     // The key holds all of the pod that matters: it is known before any object says so.
     const isolation = piece<readonly Isolation[]>("isolation", (pieces, key) => pieces.isolation(JSON.parse(key) as LocalPod));
@@ -56,6 +57,7 @@ export class NodeCompiler {
           interception: (key) => read.derived(interception, key),
           routes: () => read.derived(routes, ""),
           zone: () => read.derived(zone, ""),
+          cluster: () => read.derived(cluster, ""),
         };
         return joinNode(this.#reader(read), question, pieces);
       },

@@ -37,6 +37,16 @@ export interface NodePieces {
   routes(): NodeRoutes;
   /** Of all Services. */
   zone(): DnsZone;
+  cluster(): ClusterFacts;
+}
+
+/** What the plan joins by, apart from objects that change for many other reasons. */
+export interface ClusterFacts {
+  readonly services: readonly string[];
+  readonly policies: readonly string[];
+  /** Of this node, in the order of their addresses' text. */
+  readonly pods: readonly LocalPod[];
+  readonly nodeAddresses: readonly string[];
 }
 
 export interface NodeQuestion {
@@ -76,6 +86,12 @@ export function piecesOf(reader: NodeReader, { node, settings }: NodeQuestion): 
     interception: (key) => compileInterception(reader.get("Pod", key), settings.proxyKnownBy),
     routes: () => compileRoutes(reader, node, settings),
     zone: () => compileZone(reader, settings, (key) => compileNames(reader, key, settings.clusterDomain)),
+    cluster: () => ({
+      services: reader.all("Service").map(objectKey),
+      policies: reader.all("NetworkPolicy").map(objectKey),
+      pods: uniqueAddresses(podsOnNode(reader, node)),
+      nodeAddresses: [...new Set(reader.all("Node").flatMap((each) => placeOf(each)?.address ?? []))].sort(),
+    }),
   };
 }
 
@@ -91,10 +107,10 @@ export function compileZone(reader: NodeReader, settings: NodeSettings, names: (
 
 /** Joins the pieces. Pods come in the order of their addresses' text, the rest in the order of keys. */
 export function joinNode(reader: NodeReader, { node, settings }: NodeQuestion, pieces: NodePieces): NodePlan {
-  const serviceKeys = reader.all("Service").map(objectKey);
-  const ofServices = serviceKeys.flatMap((key) => pieces.service(key) ?? []);
-  const policies = new Map(reader.all("NetworkPolicy").map((policy) => [objectKey(policy), pieces.policy(objectKey(policy))]));
-  const local = uniqueAddresses(podsOnNode(reader, node));
+  const cluster = pieces.cluster();
+  const ofServices = cluster.services.flatMap((key) => pieces.service(key) ?? []);
+  const policies = new Map(cluster.policies.map((key) => [key, pieces.policy(key)]));
+  const local = cluster.pods;
   const hostPorts = local.map((pod) => pieces.hostPorts(pod));
   const services = [...ofServices, ...hostPorts.flatMap(({ rules }) => rules ?? [])];
   const isolations = local.flatMap((pod) => pieces.isolation(pod));
@@ -104,7 +120,6 @@ export function joinNode(reader: NodeReader, { node, settings }: NodeQuestion, p
   const gateway = routes.addresses[0]?.cidr.split("/")[0];
   const side = podSide(pods, gateway);
   const pairs = local.map((pod) => ({ key: [pod.ip, pod.ip], comment: comment(`Pod ${pod.namespace}/${pod.name}`) }));
-  const nodeAddresses = reader.all("Node").flatMap((each) => placeOf(each)?.address ?? []);
   return {
     node,
     vxlan: routes.vxlan,
@@ -117,7 +132,7 @@ export function joinNode(reader: NodeReader, { node, settings }: NodeQuestion, p
       ...pods.map((pod, i) => ({ key: `net.ipv4.conf.${pod.hostLink}.route_localnet`, value: hostPorts[i]?.loopback === true ? "1" : "0" })),
     ],
     tables: [
-      guardTable(pods, [...new Set(nodeAddresses)].sort()),
+      guardTable(pods, cluster.nodeAddresses),
       servicesTable(services, pairs, settings),
       policyTable(policies, isolations, pairs, settings),
     ],

@@ -2,6 +2,7 @@
 import { placeOf } from "#compile/routes/routes.ts";
 import { formatIp, parseIp } from "#lib/ip.ts";
 import type { WorldReader } from "#model/world.ts";
+import { ZONE_LABEL } from "./kept.ts";
 
 export interface NodeSelf {
   readonly name: string;
@@ -21,6 +22,6 @@ export function selfOf(reader: Pick<WorldReader, "get">, name: string): NodeSelf
   return {
     name,
     addresses: [...new Set([...told, ...(gateway === undefined ? [] : [gateway])])],
-    zone: node.metadata.labels?.["topology.kubernetes.io/zone"],
+    zone: node.metadata.labels?.[ZONE_LABEL],
   };
 }

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { goldenCases } from "#compile/test-golden.ts";
-import { compileNode } from "#compile/node/node.ts";
 import { DEFAULT_SETTINGS } from "#compile/node/settings.ts";
+import { planOfKept } from "#compile/node/test-kept.ts";
 import { admitManifests, parseManifests } from "#model/manifests.ts";
 import { formatProvenance } from "#model/provenance.ts";
-import { makeWorld, worldReader } from "#model/world.ts";
+import { makeWorld } from "#model/world.ts";
 import { writeTable } from "#wire/nft/write.ts";
 import { POLICY_TABLE } from "./policy.ts";
 
@@ -19,7 +19,7 @@ function answer(input: string): string {
     assert.deepEqual(admitted.problems, []);
     return admitted.objects;
   });
-  const { tables, problems } = compileNode(worldReader(makeWorld(objects)), { node: "node-1", settings: DEFAULT_SETTINGS });
+  const { tables, problems } = planOfKept(makeWorld(objects), { node: "node-1", settings: DEFAULT_SETTINGS });
   const table = tables.find(({ name }) => name === POLICY_TABLE);
   assert.ok(table !== undefined);
   const text = writeTable({

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { compileNode } from "#compile/node/node.ts";
 import { DEFAULT_SETTINGS } from "#compile/node/settings.ts";
+import { planOfKept } from "#compile/node/test-kept.ts";
 import type { MapElement } from "#lib/nft-ruleset.ts";
 import { objectKey, type KubeObject } from "#model/object.ts";
 import type { NodePlan } from "#model/plan/node-plan.ts";
 import { formatProvenance } from "#model/provenance.ts";
-import { worldReader, type World } from "#model/world.ts";
+import type { World } from "#model/world.ts";
 import { SERVICES_TABLE } from "./services.ts";
 
 /** Pods a, b on node-1 (zone z1), c on node-2 (zone z2); this node is node-1. */
@@ -57,7 +57,7 @@ function planOf(objects: readonly KubeObject[]): NodePlan {
   const world = Object.fromEntries(
     [...Map.groupBy([...nodes, ...objects], ({ kind }) => kind)].map(([kind, list]) => [kind, new Map(list.map((each) => [objectKey(each), each]))]),
   ) as World;
-  return compileNode(worldReader(world), { node: "node-1", settings: DEFAULT_SETTINGS });
+  return planOfKept(world, { node: "node-1", settings: DEFAULT_SETTINGS });
 }
 
 /** "10.96.0.20 tcp 80 -> A:8080, B:8080", by number; "inside" where pods and the node itself are served otherwise. */

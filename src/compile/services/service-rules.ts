@@ -3,6 +3,7 @@
  * its number of endpoints, and (address, protocol, port, i) is the i-th endpoint. A port without endpoints is in the map
  * of refusals instead. Cost: one lookup for any number of Services (see services.ts for the rules).
  */
+import { SERVICE_LABELS } from "#compile/node/kept.ts";
 import { comment, isShort } from "#compile/node/naming.ts";
 import type { NodeReader } from "#compile/node/pods.ts";
 import { cidr, containsCidr, parseCidr } from "#lib/ip.ts";
@@ -150,9 +151,9 @@ export function elementsOf(found: ServiceElementsBuilder): Omit<ServiceRules, "c
   return { services, inside, endpoints, refused, marks, sticky, restricted, allowed, chains, balanced, notes };
 }
 
-/** By these labels a Service says that nodes leave it alone: who made it serves it. Its names are answered. */
+/** Who made it serves it. Its names are answered. */
 function isForAnother({ metadata: { labels = {} } }: Service): boolean {
-  return ["service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"].some((label) => labels[label] !== undefined);
+  return SERVICE_LABELS.some((label) => labels[label] !== undefined);
 }
 
 const DEFAULT_AFFINITY_SECONDS = 10_800;

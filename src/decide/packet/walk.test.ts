@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { compileNode } from "#compile/node/node.ts";
+import { planOfKept } from "#compile/node/test-kept.ts";
 import { DEFAULT_SETTINGS, NAMES_PORT, type NodeSettings } from "#compile/node/settings.ts";
 import { formatProvenance } from "#model/provenance.ts";
 import { objectKey, type KubeObject } from "#model/object.ts";
-import { worldReader, type World } from "#model/world.ts";
+import type { World } from "#model/world.ts";
 import { passHook } from "./evaluate.ts";
 import { walkPacket, type PacketOutcome, type PacketQuestion } from "./walk.ts";
 
@@ -56,7 +56,7 @@ function walk(objects: readonly KubeObject[], question: PacketQuestion, more: Pa
   const world = Object.fromEntries(
     [...Map.groupBy(objects, ({ kind }) => kind)].map(([kind, list]) => [kind, new Map(list.map((each) => [objectKey(each), each]))]),
   ) as World;
-  const plans = ["node-1", "node-2"].map((name) => compileNode(worldReader(world), { node: name, settings: { ...DEFAULT_SETTINGS, ...more } }));
+  const plans = ["node-1", "node-2"].map((name) => planOfKept(world, { node: name, settings: { ...DEFAULT_SETTINGS, ...more } }));
   return walkPacket(plans, question);
 }
 
