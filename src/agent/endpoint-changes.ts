@@ -24,7 +24,7 @@ export class Connections {
     const lost =
       before === undefined
         ? staleConnections(await this.#netlink.connections(), plan.balanced)
-        : [...lostEndpoints(before, plan.balanced), ...unserved(before, plan.balanced)];
+        : lostBetween(before, plan.balanced);
     for (const match of lost) {
       await this.#netlink
         .deleteConntrack(match)
@@ -43,6 +43,14 @@ export function staleConnections(flows: readonly ConntrackFlow[], balanced: read
   });
   const matches = stale.map(({ protocol, originalDestination, replySource }): ConntrackMatch => ({ protocol, originalDestination, replySource }));
   return [...new Map(matches.map((match) => [JSON.stringify(match), match])).values()];
+}
+
+/** Compilers keep what did not change, so nearly all ports are the same objects: only the rest is looked at. */
+function lostBetween(before: readonly BalancedPort[], after: readonly BalancedPort[]): ConntrackMatch[] {
+  if (before === after) return [];
+  const [old, now] = [new Set(before), new Set(after)];
+  const [gone, come] = [before.filter((port) => !now.has(port)), after.filter((port) => !old.has(port))];
+  return [...lostEndpoints(gone, come), ...unserved(gone, come)];
 }
 
 export function lostEndpoints(before: readonly BalancedPort[], after: readonly BalancedPort[]): ConntrackMatch[] {

@@ -7,12 +7,11 @@ import { reverseName, type ServiceNames } from "./zone.ts";
 
 export function clusterZone(world: WorldReader, names: readonly ServiceNames[], settings: NodeSettings): DnsZone {
   const domain = settings.clusterDomain;
-  const records = new Map<string, Map<string, DnsRecord>>();
+  const records = new Map<string, DnsRecord[]>();
   const add = (name: string, record: DnsRecord) => {
-    const known = records.get(name) ?? new Map<string, DnsRecord>();
-    records.set(name, known);
-    const key = recordText(record);
-    if (!known.has(key)) known.set(key, record);
+    const known = records.get(name);
+    if (known === undefined) records.set(name, [record]);
+    else known.push(record);
   };
   for (const list of names) for (const [name, record] of list) add(name, record);
   // Kubernetes' DNS specification 2.2.
@@ -20,15 +19,25 @@ export function clusterZone(world: WorldReader, names: readonly ServiceNames[], 
   add(`ns.dns.${domain}`, { type: "A", address: settings.dnsAddress });
   for (const service of world.all("Service")) {
     const name = `${service.metadata.name}.${service.metadata.namespace ?? ""}.svc.${domain}`.toLowerCase();
-    if (!records.has(name)) records.set(name, new Map());
+    if (!records.has(name)) records.set(name, []);
   }
-  const sorted = [...records.keys()].sort().map((name): [string, DnsRecord[]] => [name, [...(records.get(name)?.values() ?? [])]]);
   return {
     domain,
     reverse: [...new Set([settings.serviceCIDR, settings.podCIDR].map(reverseZone))].sort(),
     namespaces: world.all("Namespace").map(({ metadata }) => metadata.name),
-    names: Object.fromEntries(sorted),
+    names: Object.fromEntries([...records.keys()].sort().map((name): [string, DnsRecord[]] => [name, distinct(records.get(name) ?? [])])),
   };
+}
+
+/** Each once: the first tells where it comes from. */
+function distinct(records: DnsRecord[]): DnsRecord[] {
+  if (records.length < 2) return records;
+  const byText = new Map<string, DnsRecord>();
+  for (const record of records) {
+    const text = recordText(record);
+    if (!byText.has(text)) byText.set(text, record);
+  }
+  return byText.size === records.length ? records : [...byText.values()];
 }
 
 /** All of a record but where it comes from. */

@@ -78,7 +78,7 @@ function nodeReader(world: WorldReader, wired: readonly LocalPod[], node: string
 
 export function piecesOf(reader: NodeReader, { node, settings }: NodeQuestion): NodePieces {
   return {
-    service: (key) => compileService(reader, key),
+    service: (key) => compileService(reader, settings, key),
     hostPorts: (pod) => compileHostPorts(reader, pod),
     names: (key) => compileNames(reader, key, settings.clusterDomain),
     policy: (key) => compilePolicy(reader, settings, key),

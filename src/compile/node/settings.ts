@@ -55,3 +55,8 @@ export const VXLAN_OVERHEAD_BYTES = 50;
 export const POD_GATEWAY = "169.254.1.1";
 /** NFLOG group of everything that Weft drops. */
 export const DROP_LOG_GROUP = 100;
+
+/** Where nothing but Services is. */
+export function serviceRanges({ serviceCIDR, loadBalancerCIDR }: NodeSettings): readonly string[] {
+  return [serviceCIDR, ...(loadBalancerCIDR === undefined ? [] : [loadBalancerCIDR])];
+}

@@ -41,7 +41,7 @@ export function compileHostPorts(reader: NodeReader, local: LocalPod): HostPorts
   }
   if (found.services.length === 0 && problems.length === 0) return { rules: undefined, loopback: false };
   return {
-    rules: { ...elementsOf(found), clusterAddresses: [], loadBalancerAddresses: [], healthChecks: [], problems },
+    rules: { ...elementsOf(found), outsideAddresses: [], loadBalancerAddresses: [], healthChecks: [], problems },
     loopback: found.balanced.some(({ address }) => address.startsWith("127.")),
   };
 }

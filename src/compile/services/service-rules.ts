@@ -6,7 +6,8 @@
 import { SERVICE_LABELS } from "#compile/node/kept.ts";
 import { comment, isShort } from "#compile/node/naming.ts";
 import type { NodeReader } from "#compile/node/pods.ts";
-import { cidr, containsCidr, parseCidr } from "#lib/ip.ts";
+import { serviceRanges, type NodeSettings } from "#compile/node/settings.ts";
+import { cidr, contains, containsCidr, ip, parseCidr } from "#lib/ip.ts";
 import { markText, type MapElement, type SetElement } from "#lib/nft-ruleset.ts";
 import type { Service, ServicePort } from "#model/core.ts";
 import type { BalancedPort, PlanProblem, ServiceHealthCheck } from "#model/plan/node-plan.ts";
@@ -34,7 +35,8 @@ export interface ServiceElements {
 
 export interface ServiceRules extends ServiceElements {
   readonly chains: readonly BalanceChain[];
-  readonly clusterAddresses: readonly string[];
+  /** Of its own addresses those that are in none of the cluster's ranges. */
+  readonly outsideAddresses: readonly string[];
   readonly loadBalancerAddresses: readonly { readonly ip: string; readonly by: Provenance }[];
   readonly balanced: readonly BalancedPort[];
   readonly healthChecks: readonly ServiceHealthCheck[];
@@ -122,7 +124,7 @@ export class ServiceElementsBuilder {
   }
 }
 
-export function compileService(reader: NodeReader, key: string): ServiceRules | undefined {
+export function compileService(reader: NodeReader, settings: NodeSettings, key: string): ServiceRules | undefined {
   const service = reader.get("Service", key);
   if (service === undefined || service.spec.type === "ExternalName" || isForAnother(service)) return undefined;
   const slices = reader.slicesOf(key);
@@ -139,16 +141,22 @@ export function compileService(reader: NodeReader, key: string): ServiceRules | 
   const by = (field: string): Provenance => ({ kind: "Service", namespace: service.metadata.namespace ?? "", name: service.metadata.name, field });
   return {
     ...elementsOf(found),
-    clusterAddresses: clusterAddresses(service),
+    outsideAddresses: outsideOf(clusterAddresses(service), settings),
     loadBalancerAddresses: balancerAddresses(service).map(({ ip, field }) => ({ ip, by: by(field) })),
     healthChecks: healthChecks(service, local.size, by("spec.healthCheckNodePort")),
     problems: serviceProblems(service, slices),
   };
 }
 
-export function elementsOf(found: ServiceElementsBuilder): Omit<ServiceRules, "clusterAddresses" | "loadBalancerAddresses" | "healthChecks" | "problems"> {
+export function elementsOf(found: ServiceElementsBuilder): Omit<ServiceRules, "outsideAddresses" | "loadBalancerAddresses" | "healthChecks" | "problems"> {
   const { services, inside, endpoints, refused, marks, sticky, restricted, allowed, chains, balanced, notes } = found;
   return { services, inside, endpoints, refused, marks, sticky, restricted, allowed, chains, balanced, notes };
+}
+
+function outsideOf(addresses: readonly string[], settings: NodeSettings): string[] {
+  if (addresses.length === 0) return [];
+  const ranges = serviceRanges(settings).map(cidr);
+  return addresses.filter((address) => !ranges.some((range) => contains(range, ip(address))));
 }
 
 /** Who made it serves it. Its names are answered. */

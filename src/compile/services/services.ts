@@ -7,9 +7,8 @@
  * Measured with 1,000 Services of three endpoints: an endpoint more is a transaction of 650 bytes (1,100 when each Service has a
  * port of the node, 2,800 when clients stay, too) and 10 ms of our CPU (25, 60). What it costs the kernel was not measured.
  */
-import { cidr, contains, ip } from "#lib/ip.ts";
 import { inSet, is, isNot, notInSet, type Chain, type MapElement, type Rule, type SetElement, type Table } from "#lib/nft-ruleset.ts";
-import { VXLAN_DEVICE, type NodeSettings } from "#compile/node/settings.ts";
+import { serviceRanges, VXLAN_DEVICE, type NodeSettings } from "#compile/node/settings.ts";
 import { balanceChain, balanceChainName, CLIENTS_MAP, PORT_KEY, STICKY_KEY } from "./balance-chains.ts";
 import { namesMaps, namesRefusal, namesTranslation } from "./names-port.ts";
 import { ELSEWHERE_CHAIN, REFUSE_CHAIN, RESTRICTED_CHAIN, type ServiceElements, type ServiceRules } from "./service-rules.ts";
@@ -32,7 +31,13 @@ export function servicesTable(parts: readonly ServiceRules[], hairpins: readonly
   const ofProtocol = (elements: readonly MapElement[], protocol: "tcp" | "udp") => elements.filter(({ key }) => key[1] === protocol);
   const endpoints = all("endpoints");
   const sticky = all("sticky");
-  const chains = new Map(parts.flatMap((part) => part.chains.map((chain) => [balanceChainName(chain), balanceChain(chain)])));
+  const chains = new Map<string, Chain>();
+  for (const part of parts) {
+    for (const chain of part.chains) {
+      const name = balanceChainName(chain);
+      if (!chains.has(name)) chains.set(name, balanceChain(chain));
+    }
+  }
   return {
     family: "ip",
     name: SERVICES_TABLE,
@@ -177,16 +182,16 @@ function unclaimed<E extends SetElement>(elements: readonly E[], claimed: Set<st
 function allowedSources(parts: readonly ServiceRules[]): SetElement[] {
   const port = ({ key }: SetElement) => key.slice(0, PORT_KEY.length).join(" ");
   const owners = new Map<string, ServiceRules>();
-  for (const part of parts) for (const element of part.restricted) if (!owners.has(port(element))) owners.set(port(element), part);
-  return parts.flatMap((part) => part.allowed.filter((element) => owners.get(port(element)) === part));
+  const restricting = parts.filter(({ restricted }) => restricted.length > 0);
+  for (const part of restricting) for (const element of part.restricted) if (!owners.has(port(element))) owners.set(port(element), part);
+  return restricting.flatMap((part) => part.allowed.filter((element) => owners.get(port(element)) === part));
 }
 
 /**
  * Where nothing but Services is: whatever else is sent there is refused. Ranges must not overlap in an interval set. External
  * addresses may be a node's own, and are not among them.
  */
-function addressElements(parts: readonly ServiceRules[], { serviceCIDR, loadBalancerCIDR }: NodeSettings): SetElement[] {
-  const ranges = [serviceCIDR, ...(loadBalancerCIDR === undefined ? [] : [loadBalancerCIDR])];
-  const outside = new Set(parts.flatMap((part) => part.clusterAddresses).filter((address) => !ranges.some((range) => contains(cidr(range), ip(address)))));
-  return [...ranges, ...[...outside].sort()].map((range) => ({ key: [range] }));
+function addressElements(parts: readonly ServiceRules[], settings: NodeSettings): SetElement[] {
+  const outside = new Set(parts.flatMap((part) => part.outsideAddresses));
+  return [...serviceRanges(settings), ...[...outside].sort()].map((range) => ({ key: [range] }));
 }

@@ -80,11 +80,12 @@ function elementLines<T extends { readonly name: string; readonly elements: read
   to: T,
   text: (element: E) => string,
 ): string[] {
-  // Compilers keep what did not change, so nearly all elements are the same objects: only the rest is looked at.
-  const [kept, wanted] = [new Set(from.elements), new Set(to.elements)];
-  const old = new Map(from.elements.filter((element) => !wanted.has(element)).map((element) => [text(element), element]));
+  // Compilers keep what did not change and its order, so nearly all elements are the same objects: only the rest is looked at.
+  const [before, after] = withoutCommonEnds(from.elements, to.elements);
+  const [kept, wanted] = [new Set(before), new Set(after)];
+  const old = new Map(before.filter((element) => !wanted.has(element)).map((element) => [text(element), element]));
   const added: string[] = [];
-  for (const element of to.elements) {
+  for (const element of after) {
     if (kept.has(element)) continue;
     const written = text(element);
     if (!old.delete(written)) added.push(written);
@@ -93,4 +94,14 @@ function elementLines<T extends { readonly name: string; readonly elements: read
   if (old.size > 0) lines.push(`delete element ${table} ${to.name} { ${[...old.values()].map((element) => keyText(element.key)).join(", ")} }`);
   if (added.length > 0) lines.push(`add element ${table} ${to.name} { ${added.join(", ")} }`);
   return lines;
+}
+
+/** What is left of two lists when they begin and end with the same objects. */
+function withoutCommonEnds<E>(a: readonly E[], b: readonly E[]): readonly [readonly E[], readonly E[]] {
+  const shorter = Math.min(a.length, b.length);
+  let start = 0;
+  while (start < shorter && a[start] === b[start]) start += 1;
+  let end = 0;
+  while (end < shorter - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end += 1;
+  return [a.slice(start, a.length - end), b.slice(start, b.length - end)];
 }
