@@ -84,11 +84,8 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
   const { node, settings, profile, folder, api } = options;
   const parts = new Parts({ clock: host.clock, log });
   await host.files.makeDirectory(folder);
-  const health = new Health();
+  const health = healthAtStart();
   const metrics = new AgentMetrics(host);
-  health.set("api", "waiting for the first lists");
-  health.set("plan", "not applied yet");
-  health.set("cni", "waiting for the first plan");
 
   const netlink = host.netlink.open();
   parts.closing("netlink", () => netlink.close());
@@ -155,6 +152,14 @@ export async function startNodeAgent(host: Host, options: NodeAgentOptions, log:
     },
   );
   return { stop: () => parts.stop(), findPod: (key) => state.findPod(key) };
+}
+
+function healthAtStart(): Health {
+  const health = new Health();
+  health.set("api", "waiting for the first lists");
+  health.set("plan", "not applied yet");
+  health.set("cni", "waiting for the first plan");
+  return health;
 }
 
 interface RuntimeAnswers extends NodeAgentOptions {

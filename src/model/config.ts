@@ -88,6 +88,13 @@ export function programFile({ folder, extension }: ProgramFolder, name: string):
  */
 export const SMALL_HEAP_OPTIONS: readonly string[] = ["--max-semi-space-size=2"];
 
+/**
+ * For programs that are not in the path of every request: V8 collects old garbage early, and gives empty pages back to the kernel at once. Otherwise
+ * it keeps every page that it ever had: of two agents that saw 1,000 Services come one had 113 MB of its own, the one with this
+ * 39 (bench/kubernetes/README.md, 2026-11-22). NODE_OPTIONS may not have it; `v8.setFlagsFromString` at the start may.
+ */
+export const MEMORY_SAVER_OPTION = "--memory-saver-mode";
+
 /** Options of Node for these programs. Bundles have this module in them. */
 export function preloaded(programs: ProgramFolder, sourceRoot: string): readonly string[] {
   return programs.extension === "ts" ? ["--import", `${sourceRoot}/src/run/flush-compile-cache.ts`] : [];

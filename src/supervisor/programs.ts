@@ -1,7 +1,7 @@
 /** Starts the cluster's programs and starts them again when they end. */
 import type { Host } from "#host/host.ts";
 import type { ChildProcess } from "#host/processes.ts";
-import { preloaded, programFile, type RuntimeConfig, SMALL_HEAP_OPTIONS } from "#model/config.ts";
+import { MEMORY_SAVER_OPTION, preloaded, programFile, type RuntimeConfig, SMALL_HEAP_OPTIONS } from "#model/config.ts";
 import type { FromInner } from "#model/supervisor-link.ts";
 import { netnsPath } from "./network.ts";
 
@@ -24,6 +24,7 @@ export function programsOf(config: RuntimeConfig): readonly Program[] {
   const start = (program: string, ...args: string[]): readonly [string, ...string[]] => [
     config.node24,
     ...SMALL_HEAP_OPTIONS,
+    MEMORY_SAVER_OPTION,
     ...preloaded(config.programs, config.sourceRoot),
     programFile(config.programs, program),
     "--config",
