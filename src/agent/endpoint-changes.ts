@@ -21,10 +21,7 @@ export class Connections {
   async applied(plan: NodePlan): Promise<void> {
     const before = this.#balanced;
     this.#balanced = plan.balanced;
-    const lost =
-      before === undefined
-        ? staleConnections(await this.#netlink.connections(), plan.balanced)
-        : lostBetween(before, plan.balanced);
+    const lost = before === undefined ? staleConnections(await this.#netlink.connections(), plan.balanced) : lostBetween(before, plan.balanced);
     for (const match of lost) {
       await this.#netlink
         .deleteConntrack(match)

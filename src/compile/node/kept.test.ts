@@ -32,7 +32,13 @@ const node = (name: string, heartbeat: string) =>
       images: [{ names: ["x"], sizeBytes: 1 }],
     },
   });
-const proxy = { name: "istio-proxy", image: "weft", restartPolicy: "Always", env: [{ name: "WEFT_PROXY_KIND", value: "sidecar" }], ports: [{ containerPort: 15090 }] };
+const proxy = {
+  name: "istio-proxy",
+  image: "weft",
+  restartPolicy: "Always",
+  env: [{ name: "WEFT_PROXY_KIND", value: "sidecar" }],
+  ports: [{ containerPort: 15090 }],
+};
 const app = { name: "app", image: "app", env: [{ name: "A", value: "b" }], ports: [{ name: "http", containerPort: 80, hostPort: 8080 }], resources: {} };
 const pod = (name: string, on: string, more: object = {}) =>
   kube("Pod", {

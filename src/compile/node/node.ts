@@ -131,11 +131,7 @@ export function joinNode(reader: NodeReader, { node, settings }: NodeQuestion, p
       ...side.sysctls,
       ...pods.map((pod, i) => ({ key: `net.ipv4.conf.${pod.hostLink}.route_localnet`, value: hostPorts[i]?.loopback === true ? "1" : "0" })),
     ],
-    tables: [
-      guardTable(pods, cluster.nodeAddresses),
-      servicesTable(services, pairs, settings),
-      policyTable(policies, isolations, pairs, settings),
-    ],
+    tables: [guardTable(pods, cluster.nodeAddresses), servicesTable(services, pairs, settings), policyTable(policies, isolations, pairs, settings)],
     pods,
     zone: pieces.zone(),
     loadBalancerAddresses: services.flatMap((part) => part.loadBalancerAddresses),
