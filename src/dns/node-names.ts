@@ -13,6 +13,7 @@ import { NAMES_PORT } from "#compile/node/settings.ts";
 import type { Host } from "#host/host.ts";
 import { HostError } from "#host/host-error.ts";
 import { resolverAddress, type KubernetesConfig } from "#model/kubernetes-config.ts";
+import type { DnsZone } from "#model/plan/node-plan.ts";
 import type { Log } from "#run/log.ts";
 import { Parts, type Running } from "#run/program.ts";
 import { MachineResolvers } from "./machine-resolvers.ts";
@@ -45,7 +46,6 @@ export async function answerNodeNames(host: NamesHost, options: NodeNamesOptions
   parts.closing("resolvers", () => resolvers.close());
   const chosen = config.dnsUpstreams?.split(",").flatMap((each) => resolverAddress(each) ?? []);
   const own = new OwnQuestion(host, config.clusterDomain);
-  const empty = { domain: config.clusterDomain, reverse: [], namespaces: [], names: {} };
   const listens = { ip: config.dnsAddress, port: NAMES_PORT };
   let waitsFor: string | undefined = `the names of the cluster in ${zoneFile}, which the node's agent writes`;
   const asked = { ip: config.dnsAddress, port: DNS_PORT };
@@ -53,20 +53,21 @@ export async function answerNodeNames(host: NamesHost, options: NodeNamesOptions
   parts.closing("checks", () => checks.close());
   const stopped = new AbortController();
   parts.closing("waiting", () => stopped.abort(new Error("stopped")));
-  const answer = (): Promise<DnsServer> =>
+  const answer = (first: DnsZone): Promise<DnsServer> =>
     serveDns(host, {
       address: listens,
       reusePort: true,
       first: own.handler,
       upstreams: () => chosen ?? resolvers.current,
-      zone: () => zone.current ?? empty,
+      zone: () => zone.current ?? first,
     });
   const begin = async (): Promise<void> => {
     for (let looks = 0; ; looks += 1) {
       await zone.read();
-      if (zone.current !== undefined) {
+      const { current } = zone;
+      if (current !== undefined) {
         waitsFor = `the address ${config.dnsAddress}, which the node's agent gives to the node`;
-        const server = await answer().catch(unlessAbsent);
+        const server = await answer(current).catch(unlessAbsent);
         if (stopped.signal.aborted) return server?.close();
         if (server !== undefined) {
           parts.closing("dns", () => server.close());

@@ -10,7 +10,7 @@ test("a program that hides its memory may be traced by nobody of its uid", () =>
     const { libc } = await import(${JSON.stringify(join(import.meta.dirname, "libc.ts"))});
     const before = libc().prctl(3, 0, 0, 0, 0);
     hideOwnMemory();
-    console.log(before, libc().prctl(3, 0, 0, 0, 0));`;
+    process.stdout.write([before, libc().prctl(3, 0, 0, 0, 0)].join(" "));`;
   const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
   assert.deepEqual([stdout.trim(), stderr], ["1 0", ""]);
 });
