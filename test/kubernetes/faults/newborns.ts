@@ -98,7 +98,9 @@ function notShown({ kind, name }: Born, { knocked, own, before, open }: Evidence
   if (knocked.tried === 0) lines.push(`nobody knocked at ${name}: it has an address that was not expected`);
   if (calls.length === 0 || calls.some(({ tried }) => tried === 0)) lines.push(`${name} did not try to get out`);
   if (kind === "open" && !(knocked.echoed > 0 && calls.every(({ echoed }) => echoed > 0)))
-    lines.push(`${name}, which nothing guards, did not get through: nothing was shown`);
+    lines.push(
+      `${name}, which nothing guards, did not get through: nothing was shown; knocked at ${JSON.stringify(knocked)}, tried ${JSON.stringify(attempts)}`,
+    );
   if (kind === "meshed" || kind === "uncaught" || kind === "early")
     for (const host of open)
       if ((attempts[host]?.echoed ?? 0) === 0) lines.push(`${name} did not get through to ${host}, which is open to it: nothing was shown`);
