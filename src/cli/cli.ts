@@ -170,7 +170,10 @@ export function splitEnter(args: readonly string[]): { readonly place: string | 
 function addWhyCommand(program: Command, context: CliContext, finish: Finish): void {
   addClusterChoice(program.command("why"))
     .description("what decides the fate of a request, hop by hop; exit status 1 when it is denied, 2 when nobody can tell")
-    .argument("<from>", "[namespace/]pod, deploy/NAME, svc/NAME, a node, an address, gateway or outside; the beginning of a pod's name will do")
+    .argument(
+      "<from>",
+      "[namespace/]pod, deploy/NAME, svc/NAME, a node, an address, gateway or outside (anybody; say an address where policies name addresses); the beginning of a pod's name will do",
+    )
     .argument("<to>", "a service, pod, address, host name, URL or gateway; with :PORT (or its name) where there are several, and /udp")
     .option("-n, --namespace <namespace>", "of names that say none", "default")
     .option("--method <method>", "of the request", "GET")

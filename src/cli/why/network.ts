@@ -30,6 +30,8 @@ const DNS_PORT = 53;
 export interface WhySettings extends NodeSettings {
   /** Profile mesh: pods' network, Services and names are others' work. */
   readonly isNetworkForeign?: boolean;
+  /** The client of "outside"; the machine beside the nodes of `weft up` when nothing is said. */
+  readonly outsideAddress?: string;
 }
 
 export interface Connection {

@@ -40,13 +40,18 @@ export interface Destination {
 /** What is asked for cannot be found: the question is wrong, not the cluster. */
 export class PlaceError extends Error {}
 
-/** The machine beside the nodes. */
-const OUTSIDE_ADDRESS = "192.168.99.9";
+/** The machine beside the nodes of `weft up`. */
+const BESIDE_THE_NODES = "192.168.99.9";
 const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
 
-export function findSource(text: string, world: WorldReader, namespace: string): Source {
-  if (text === "outside") return { kind: "outside", ip: OUTSIDE_ADDRESS };
+export interface SourceFacts {
+  readonly namespace: string;
+  readonly outsideAddress?: string | undefined;
+}
+
+export function findSource(text: string, world: WorldReader, { namespace, outsideAddress = BESIDE_THE_NODES }: SourceFacts): Source {
+  if (text === "outside") return { kind: "outside", ip: outsideAddress };
   if (text === "gateway") return { kind: "pod", pod: gatewayPod(world) };
   const literal = parseIp(text);
   if (literal !== undefined) return sourceAt(formatIp(literal), world);

@@ -66,7 +66,7 @@ export function ask(world: World, asked: Asked, settings: WhySettings = DEFAULT_
   const { from, to: written, namespace: given, method, path, headers } = asked;
   try {
     const reader = worldReader(world);
-    const source = findSource(from, reader, given);
+    const source = findSource(from, reader, { namespace: given, outsideAddress: settings.outsideAddress });
     const namespace = source.kind === "pod" && from !== "gateway" ? (source.pod.metadata.namespace ?? given) : given;
     const url = splitUrl(written);
     const to = findDestination(url.to, reader, namespace, source);

@@ -22,6 +22,9 @@ export interface ClusterWorld {
   readonly hidden: readonly KindId[];
 }
 
+/** Of nobody (RFC 5737): who is outside a real cluster may be anybody, and policies by address are asked with an address as FROM. */
+const ANYBODY = "203.0.113.9";
+
 /** Kinds that say nothing of traffic. Everything else is read, because some compiler may ask for it. */
 const silent: ReadonlySet<KindId> = new Set<KindId>(["Event", "Lease", "ConfigMap", "ServiceAccount", "Deployment", "ReplicaSet"]);
 const kinds = kindIds.filter((kind) => !silent.has(kind));
@@ -82,6 +85,7 @@ async function settingsOf(api: ApiClient): Promise<WhySettings> {
   return {
     ...defaults,
     isNetworkForeign: profile === "mesh",
+    outsideAddress: ANYBODY,
     podCIDR,
     serviceCIDR,
     dnsAddress,

@@ -1,6 +1,7 @@
 /**
  * A name server for a cluster that has none: Kubernetes leaves names to an add-on, and the tests of the mesh need somebody else's.
- * It knows Services (RFC 1035 4.1: one question, A records) and asks the API server for them once a second.
+ * It knows Services, those without an address by their endpoints (RFC 1035 4.1: one question, A records), and asks the API server for
+ * them once a second.
  */
 import { createSocket } from "node:dgram";
 import { readFileSync } from "node:fs";
@@ -15,28 +16,46 @@ interface Service {
   readonly spec: { readonly clusterIP?: string };
 }
 
-let addresses: ReadonlyMap<string, string> = new Map();
+interface EndpointSlice {
+  readonly metadata: { readonly namespace: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly endpoints?: readonly { readonly addresses: readonly string[]; readonly conditions?: { readonly ready?: boolean } }[] | null;
+}
 
-function ask(): Promise<readonly Service[]> {
+let addresses: ReadonlyMap<string, readonly string[]> = new Map();
+
+function list<T>(path: string): Promise<readonly T[]> {
   const headers = { authorization: `Bearer ${readFileSync(`${ACCOUNT}/token`, "utf8")}` };
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env;
   return new Promise((resolve, reject) => {
-    const asked = request({ host, port, path: "/api/v1/services", headers, ca: readFileSync(`${ACCOUNT}/ca.crt`), timeout: 5000 }, (response) => {
+    const asked = request({ host, port, path, headers, ca: readFileSync(`${ACCOUNT}/ca.crt`), timeout: 5000 }, (response) => {
       let body = "";
       response.setEncoding("utf8").on("data", (text: string) => (body += text));
-      response.on("end", () => (response.statusCode === 200 ? resolve((JSON.parse(body) as { items: readonly Service[] }).items) : reject(new Error(body))));
+      response.on("end", () => (response.statusCode === 200 ? resolve((JSON.parse(body) as { items: readonly T[] }).items) : reject(new Error(body))));
     });
     asked.on("error", reject).on("timeout", () => asked.destroy(new Error("no answer")));
     asked.end();
   });
 }
 
+async function ask(): Promise<ReadonlyMap<string, readonly string[]>> {
+  const [services, slices] = await Promise.all([list<Service>("/api/v1/services"), list<EndpointSlice>("/apis/discovery.k8s.io/v1/endpointslices")]);
+  const behind = Map.groupBy(slices, ({ metadata }) => `${metadata.labels?.["kubernetes.io/service-name"] ?? ""}.${metadata.namespace}${ZONE}`);
+  return new Map(
+    services.map(({ metadata, spec: { clusterIP = "" } }) => {
+      const name = `${metadata.name}.${metadata.namespace}${ZONE}`;
+      if (clusterIP !== "None") return [name, [clusterIP].filter((address) => address !== "")];
+      const ready = (behind.get(name) ?? []).flatMap(({ endpoints }) => (endpoints ?? []).filter(({ conditions }) => conditions?.ready !== false));
+      return [name, ready.flatMap((endpoint) => endpoint.addresses.slice(0, 1))];
+    }),
+  );
+}
+
 async function follow(): Promise<never> {
   for (;;) {
-    const services = await ask().catch((error: unknown) => void process.stderr.write(`${String(error)}\n`));
-    if (services !== undefined) {
-      addresses = new Map(services.map(({ metadata, spec }) => [`${metadata.name}.${metadata.namespace}${ZONE}`, spec.clusterIP ?? ""]));
-    }
+    addresses = await ask().catch((error: unknown) => {
+      process.stderr.write(`${String(error)}\n`);
+      return addresses;
+    });
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }
@@ -51,15 +70,18 @@ function answer(query: Buffer): Buffer {
   }
   const type = query.readUInt16BE(at + 1);
   const question = query.subarray(12, at + 5);
-  const address = addresses.get(labels.join(".").toLowerCase());
-  const isAnswered = type === A && address !== undefined && /^[0-9.]+$/.test(address);
+  const known = addresses.get(labels.join(".").toLowerCase());
+  const answers = type === A ? (known ?? []).filter((address) => /^[0-9.]+$/.test(address)) : [];
   const header = Buffer.from(query.subarray(0, 12));
   // QR, AA, and what the client asked for; no authority, no additional records.
-  header.writeUInt16BE(0x8480 | (header.readUInt16BE(2) & 0x0100) | (address === undefined ? NXDOMAIN : 0), 2);
+  header.writeUInt16BE(0x8480 | (header.readUInt16BE(2) & 0x0100) | (known === undefined ? NXDOMAIN : 0), 2);
   header.writeUInt16BE(1, 4);
-  header.writeUInt16BE(isAnswered ? 1 : 0, 6);
+  header.writeUInt16BE(answers.length, 6);
   header.writeUInt32BE(0, 8);
-  if (!isAnswered) return Buffer.concat([header, question]);
+  return Buffer.concat([header, question, ...answers.map(recordOf)]);
+}
+
+function recordOf(address: string): Buffer {
   const record = Buffer.alloc(16);
   // The name is the one at offset 12.
   record.writeUInt16BE(0xc00c, 0);
@@ -68,7 +90,7 @@ function answer(query: Buffer): Buffer {
   record.writeUInt32BE(TTL_SECONDS, 6);
   record.writeUInt16BE(4, 10);
   record.set(address.split(".").map(Number), 12);
-  return Buffer.concat([header, question, record]);
+  return record;
 }
 
 const socket = createSocket("udp4");
