@@ -62,17 +62,26 @@ export class FaultWorld {
     assert.ok(cluster.nodes, "nodes can be reached");
     await provideImages(cluster, [`image: ${IMAGE}`]);
     const world = new FaultWorld(cluster, cluster.nodes.names);
-    progress("starting pods that ask, are guarded, and intrude");
-    await world.apply(namespaces());
-    await world.apply([...podsAndServices(world.nodes, world.guards), ...wayIn()]);
-    await world.#ready();
-    world.#visitor = startVisitor(cluster, await world.#gateway());
-    progress("without policies everybody gets through");
-    await world.#until("everybody gets through", (said) => isServed(said) && said.every(({ attempts }) => Object.values(attempts).every(getsThrough)));
-    await world.apply(policies(world.guards));
-    progress("with policies nobody does who may not");
-    for (let before = -1, now = await world.#leaked(); now !== before; before = now, now = await world.#leaked()) await sleep(STILL_MS);
+    try {
+      await world.#begin();
+    } catch (error) {
+      world.stop();
+      throw error;
+    }
     return world;
+  }
+
+  async #begin(): Promise<void> {
+    progress("starting pods that ask, are guarded, and intrude");
+    await this.apply(namespaces());
+    await this.apply([...podsAndServices(this.nodes, this.guards), ...wayIn()]);
+    await this.#ready();
+    this.#visitor = startVisitor(cluster, await this.#gateway());
+    progress("without policies everybody gets through");
+    await this.#until("everybody gets through", (said) => isServed(said) && said.every(({ attempts }) => Object.values(attempts).every(getsThrough)));
+    await this.apply(policies(this.guards));
+    progress("with policies nobody does who may not");
+    for (let before = -1, now = await this.#leaked(); now !== before; before = now, now = await this.#leaked()) await sleep(STILL_MS);
   }
 
   async apply(items: readonly object[]): Promise<void> {
