@@ -76,7 +76,7 @@ export class FaultWorld {
     await this.apply(namespaces());
     await this.apply([...podsAndServices(this.nodes, this.guards), ...wayIn()]);
     await this.#ready();
-    this.#visitor = startVisitor(cluster, await this.#gateway());
+    this.#visitor = startVisitor(this.cluster, await this.#gateway());
     progress("without policies everybody gets through");
     await this.#until("everybody gets through", (said) => isServed(said) && said.every(({ attempts }) => Object.values(attempts).every(getsThrough)));
     await this.apply(policies(this.guards));
