@@ -52,9 +52,9 @@ export function names({ config, imagePullPolicy }: InstallSettings, hash: string
               imagePullPolicy,
               args: ["names", "--kubernetes"],
               env: [smallHeap],
-              // For as long as the node's agent may need: to fail would only start it anew.
+              // For as long as the node's agent may need: to fail would only start it anew. Ready from then on: kubelet would ask for
+              // readiness only when its next period begins, and an installation wait for that.
               startupProbe: { ...check("ready", "--wait", "20"), periodSeconds: 1, timeoutSeconds: 30, failureThreshold: 1000 },
-              readinessProbe: { ...check("ready"), periodSeconds: 30, timeoutSeconds: 10, failureThreshold: 3 },
               // Patient: a node without a CPU to spare needs its names, and a start would not make it faster.
               livenessProbe: { ...check("alive"), periodSeconds: 60, timeoutSeconds: 60, failureThreshold: 5 },
               resources: { requests: { cpu: "20m", memory: "64Mi" } },
