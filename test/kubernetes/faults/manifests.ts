@@ -16,6 +16,12 @@ const PROGRAM = readFileSync(join(import.meta.dirname, "pod.cjs"), "utf8");
 /** Who is slow because the machine is busy stays Ready: without endpoints requests fail by right. */
 const PATIENT = { httpGet: { path: "/", port: 8080 }, periodSeconds: 2, timeoutSeconds: 10, failureThreshold: 10 };
 
+/**
+ * An API server that was away for a minute comes back to controllers that heard of no node meanwhile: they say of all pods that they are
+ * not Ready, for some seconds, and without an endpoint requests fail by right.
+ */
+const ALWAYS = { publishNotReadyAddresses: true };
+
 /** A pod of each on each node of each namespace: "asks-n1". */
 export const ROLES = ["guarded", "asks", "intrudes"] as const;
 
@@ -81,9 +87,9 @@ export function podsAndServices(nodes: readonly string[], guards: readonly strin
       const pod = (role: string, args: readonly string[], more: Partial<PodOf> = {}): object =>
         podOf({ namespace, name: `${role}-${node}`, node, labels: { role, app: `${role}-${node}` }, args, ...more });
       return [
-        service(`guarded-${node}`, namespace, { selector: { app: `guarded-${node}` } }),
+        service(`guarded-${node}`, namespace, { selector: { app: `guarded-${node}` }, ...ALWAYS }),
         service(`open-${node}`, namespace, { selector: { app: `intrudes-${node}` } }),
-        service(`direct-${node}`, namespace, { selector: { app: `guarded-${node}` }, clusterIP: "None", publishNotReadyAddresses: true }),
+        service(`direct-${node}`, namespace, { selector: { app: `guarded-${node}` }, clusterIP: "None", ...ALWAYS }),
         pod("guarded", ["serve"], { readinessProbe: PATIENT }),
         pod("asks", ["ask", ...guarded(namespace)], { account: "asks" }),
         pod("intrudes", ["intrude", ...everything]),
@@ -112,7 +118,7 @@ export function wayIn(): readonly object[] {
       metadata: { name: GATEWAY, namespace: MESH },
       spec: { parentRefs: [{ name: GATEWAY }], rules: [{ backendRefs: [{ name: "front", port: 8080 }] }] },
     },
-    service("front", MESH, { selector: { role: "guarded" } }),
+    service("front", MESH, { selector: { role: "guarded" }, ...ALWAYS }),
   ];
 }
 
