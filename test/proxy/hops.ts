@@ -10,6 +10,8 @@ export type Between = "plain" | "mTLS";
 export interface Hops {
   /** Of the hop that clients talk to. */
   readonly port: number;
+  /** The hop that clients talk to is about to end. */
+  leave(): void;
   stop(): Promise<void>;
 }
 
@@ -29,7 +31,7 @@ export async function startHops(between: Between, backendPort: number): Promise<
     const { downstream, upstream } = await mutual();
     port = await start(await start(backendPort, { downstream }), { upstream });
   }
-  return { port, stop: async () => void (await Promise.all(proxies.map((proxy) => proxy.stop()))) };
+  return { port, leave: () => proxies.at(-1)?.leave(), stop: async () => void (await Promise.all(proxies.map((proxy) => proxy.stop()))) };
 }
 
 async function mutual(): Promise<Secured> {
