@@ -4,7 +4,8 @@ import { e2e } from "./conformance/e2e.ts";
 import { gatewayApi } from "./conformance/gateway-api.ts";
 import { findPeer, takeDownLeftovers } from "./kubernetes/peer.ts";
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "disconnect"] as const) process.on(signal, () => void end());
+const ended = (): void => void end();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "disconnect"] as const) process.on(signal, ended);
 
 const program = new Command("npm run conformance --").description(
   "runs the tests that others wrote against Weft on a real Kubernetes, and writes docs/conformance",
@@ -27,7 +28,8 @@ suite("gateway-api", "the suite of Gateway API, profiles GATEWAY-HTTP and MESH-H
   });
 
 await program.parseAsync();
-// The IPC channel to the script that started this would keep it alive.
+// The IPC channel to the script that started this would keep it alive; that it goes is no end before the end.
+process.off("disconnect", ended);
 if (process.connected) process.disconnect();
 
 interface SuiteArguments {
