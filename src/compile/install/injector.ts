@@ -2,6 +2,7 @@
  * The injector's webhook. It fails closed, so it must never be asked about what it needs itself to live again: nothing of
  * Weft's or of Kubernetes' own namespaces, and no pod that uses its node's network, waits for it. Its caBundle is the leader's.
  */
+import { PROXY_CONTAINER } from "#compile/inject/proxy-kind.ts";
 import { rootNamespace } from "#compile/mesh/settings.ts";
 import { CONTROL, own, SYSTEM, WEBHOOK, type Manifest } from "./manifest.ts";
 
@@ -12,9 +13,8 @@ const NEVER = ["kube-system", "kube-public", "kube-node-lease", SYSTEM];
 
 /** CEL: whether the pod says "true" (a label, or as it was once written, an annotation). */
 const asks = (map: string) => `(has(object.metadata.${map}) && '${INJECT}' in object.metadata.${map} && object.metadata.${map}['${INJECT}'] == 'true')`;
-/** CEL: whether a container bears the name by which agents know a proxy (compile/inject/proxy-kind.ts). */
-const HAS_PROXY =
-  "object.spec.containers.exists(c, c.name == 'istio-proxy') || (has(object.spec.initContainers) && object.spec.initContainers.exists(c, c.name == 'istio-proxy'))";
+/** CEL: whether a container bears the name by which agents know a proxy. */
+const HAS_PROXY = `object.spec.containers.exists(c, c.name == '${PROXY_CONTAINER}') || (has(object.spec.initContainers) && object.spec.initContainers.exists(c, c.name == '${PROXY_CONTAINER}'))`;
 const hasProxy = { name: "has-a-proxy", expression: HAS_PROXY };
 /** The ingress gateway is written with its proxy, so that it waits for nobody (gateway.ts). */
 const NOT_THE_GATEWAYS = `request.namespace != '${rootNamespace}'`;
